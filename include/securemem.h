@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * securemem: memory for secrets.
+ *
+ * A secret is memory of its own between two guard pages, locked against swap, left out
+ * of core dumps, wiped in a forked child, and wiped, unlocked and unmapped when it is
+ * freed. A secret that cannot have the protections asked for is not handed out.
+ *
+ * WHAT HOLDS EVERYWHERE
+ *
+ * Results   int functions return 0 or a negative errno from the set that their comment
+ *           lists; pointer functions return NULL and set errno to one of the set. Both
+ *           leave the detail in securemem_last_error(). A failed call changes nothing:
+ *           what was allocated stays valid, outputs are left as they were.
+ * NULL      securemem_free(NULL) and securemem_arena_destroy(NULL) do nothing. Any other
+ *           NULL where an object is expected is -EINVAL.
+ * Zero      a size of 0 gives a pointer of its own that may not be read, and is freed
+ *           like any other. A zero-filled option struct asks for the strongest defaults.
+ * Threads   every function may be called from any thread at any time. Contents are the
+ *           caller's: two threads that write one secret need the caller's own lock.
+ * Fork      see securemem_fork in arena.h. fork(2) from any thread is safe; the child
+ *           may call everything. vfork(2), clone(2) and posix_spawn(3): see there too.
+ * Signals   securemem_wipe and securemem_wipe_all alone are async-signal-safe.
+ * errno     securemem_free and securemem_arena_destroy keep errno.
+ * Aborts    only misuse stops the program (misuse.h): a double free, a pointer that is
+ *           not a secret given to free, a broken canary. Never a refusal of the kernel.
+ * Global    nothing here sets an rlimit, a signal handler, the dumpable flag or a malloc
+ *           option. The library registers fork handlers with pthread_atfork(3) when it
+ *           is loaded, and reads no environment variable and no configuration file.
+ */
+#ifndef SECUREMEM_H
+#define SECUREMEM_H
+
+#include <securemem/access.h>
+#include <securemem/arena.h>
+#include <securemem/error.h>
+#include <securemem/misuse.h>
+#include <securemem/protection.h>
+#include <securemem/secret.h>
+
+#endif

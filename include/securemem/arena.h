@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Arenas: where secrets live. Policy, budget and placement are given when an arena is
+ * made; destroying it wipes and releases all that is in it. The short calls of secret.h
+ * use a default arena, made on first use with zero-filled options.
+ *
+ *      arena ---> region  | guard | slot | guard | slot | guard | ... reserved ... |
+ *            ---> region  | guard | slot slot slot ...
+ *
+ * A region is one reservation of addresses whose slots, all of one size, are made
+ * accessible and locked as they are needed. Regions of an arena grow geometrically.
+ */
+#ifndef SECUREMEM_ARENA_H
+#define SECUREMEM_ARENA_H
+
+#include <securemem/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct securemem_arena securemem_arena;
+
+/* How secrets lie. SECUREMEM_PACKED is refused with ENOTSUP in this version. */
+typedef enum securemem_placement {
+    SECUREMEM_GUARDED = 0, /* each alone on its pages between two guards */
+    SECUREMEM_PACKED = 1   /* many small ones to a page */
+} securemem_placement;
+
+/* What happens where a protection cannot be had. */
+typedef enum securemem_policy {
+    SECUREMEM_REQUIRED = 0,  /* the secret is not handed out */
+    SECUREMEM_PREFERRED = 1, /* it is handed out, and securemem_protection says why not */
+    SECUREMEM_OFF = 2        /* not tried */
+} securemem_policy;
+
+/*
+ * What a forked child has of the arena's secrets.
+ *
+ * WIPE  The child's secrets are zeros (MADV_WIPEONFORK, Linux 4.14), guarded and locked
+ *       anew before fork(2) returns; where the limit refuses the lock,
+ * securemem_protection says so. Canaries are zeros as well, so that an underflow by zeros
+ * alone goes unseen in secrets that are older than the child. DROP  The child has no
+ * mapping there (MADV_DONTFORK, Linux 2.6.16): an access faults. The pointers may still
+ * be freed there, and their arena destroyed. KEEP  The child has the secrets, for
+ * pre-forking servers. Each is locked in the child before fork(2) returns; where the lock
+ * is refused it is wiped there, and securemem_protection says both.
+ *
+ * posix_spawn(3) and vfork(2) give the child no memory of its own, so there is nothing to
+ * protect: a vfork child must only exec, as its man page says. A raw clone(2) without
+ * CLONE_VM runs no fork handlers: WIPE and DROP still hold, for the kernel does them, but
+ * locks are not inherited and guards of the kind REGION are lost with WIPE, until the
+ * child's first call of this library puts both back; with KEEP the child's copy is
+ * unlocked until then. That first call may deadlock if another thread of the parent was
+ * inside the library at the moment of the clone.
+ */
+typedef enum securemem_fork {
+    SECUREMEM_FORK_WIPE = 0,
+    SECUREMEM_FORK_DROP = 1,
+    SECUREMEM_FORK_KEEP = 2
+} securemem_fork;
+
+/*
+ * What a guard page is made of.
+ *
+ * PROT_NONE  A mapping without access: any kernel. Not charged to RLIMIT_MEMLOCK, but two
+ *            mappings a secret, and vm.max_map_count allows 65,530 by default.
+ * REGION     MADV_GUARD_INSTALL (Linux 6.13): no mapping, but one page a secret is
+ * charged. AUTO       REGION where this kernel has it and the lock limit is large enough
+ * that mappings would run out first, else PROT_NONE.
+ */
+typedef enum securemem_guard_kind {
+    SECUREMEM_GUARDS_AUTO = 0,
+    SECUREMEM_GUARDS_PROT_NONE = 1,
+    SECUREMEM_GUARDS_REGION = 2
+} securemem_guard_kind;
+
+/* Zero-filled: the strongest protections, no cap but the system's, nothing kept idle. */
+typedef struct securemem_arena_options {
+    securemem_placement placement;
+    securemem_policy lock;        /* mlock(2): never swapped */
+    securemem_policy guards;      /* a guard page on both sides */
+    securemem_policy no_dump;     /* MADV_DONTDUMP, Linux 3.4: not in core dumps */
+    securemem_policy fork_safety; /* what .fork says; OFF: ordinary memory in a child */
+    securemem_policy no_merge;    /* MADV_UNMERGEABLE: never shared by KSM */
+    securemem_fork fork;
+    securemem_guard_kind guard_kind;
+    size_t budget;        /* bytes of pages and charged guards at most; 0: no cap */
+    size_t idle;          /* bytes of freed, wiped, still locked pages to keep for reuse;
+                             0: each free unlocks and unmaps; SIZE_MAX: keep all */
+    uint64_t reserved[8]; /* must be 0 */
+} securemem_arena_options;
+
+/*
+ * A new arena; options NULL are zero-filled ones. The options are copied. It is empty and
+ * charges nothing to the lock limit yet. Destroy it with securemem_arena_destroy.
+ * NULL: EINVAL (an option out of range), ENOTSUP (packed, or a required protection that
+ * this kernel does not have), ENOMEM, EPERM, EAGAIN.
+ */
+SECUREMEM_API SECUREMEM_USE_RESULT securemem_arena *
+securemem_arena_create(const securemem_arena_options *options);
+
+/* The arena behind securemem_alloc. NULL: as securemem_arena_create. Not to be destroyed.
+ */
+SECUREMEM_API securemem_arena *securemem_default_arena(void);
+
+/* As securemem_alloc and securemem_alloc_aligned, in this arena. NULL: EINVAL as well. */
+SECUREMEM_API SECUREMEM_USE_RESULT void *securemem_arena_alloc(securemem_arena *arena,
+                                                               size_t size);
+SECUREMEM_API SECUREMEM_USE_RESULT void *
+securemem_arena_alloc_aligned(securemem_arena *arena, size_t size, size_t alignment);
+
+/*
+ * As securemem_free, for a caller that knows where the secret came from: a secret of
+ * another arena is misuse (SECUREMEM_MISUSE_WRONG_ARENA).
+ */
+SECUREMEM_API void securemem_arena_free(securemem_arena *arena, void *secret);
+
+/*
+ * Gives all idle memory of the arena back to the kernel and to the lock limit. Guards of
+ * the kind REGION stay charged until no secret is left in their region.
+ * -EINVAL: not an arena.
+ */
+SECUREMEM_API int securemem_arena_trim(securemem_arena *arena);
+
+/*
+ * Wipes and releases every secret of the arena, and the arena. The caller makes sure that
+ * no other thread uses either any more. NULL does nothing; the default arena, or what is
+ * not an arena, is misuse (SECUREMEM_MISUSE_NOT_AN_ARENA). Keeps errno.
+ */
+SECUREMEM_API void securemem_arena_destroy(securemem_arena *arena);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Why the last call of this thread was refused.
+ *
+ * The errno values of the library are a closed set:
+ *   EINVAL     an argument is not what the function takes
+ *   ENOMEM     a limit is reached: RLIMIT_MEMLOCK, vm.max_map_count, the arena's budget,
+ *              the address space, or a size that no machine has
+ *   EPERM      the system forbids it: RLIMIT_MEMLOCK is 0, or a sandbox refuses the call
+ *   ENOTSUP    this kernel does not have what was required
+ *   EAGAIN     the kernel was short of something for the moment; a later call may do
+ *   EOVERFLOW  more scopes are open on one secret than can be counted
+ */
+#ifndef SECUREMEM_ERROR_H
+#define SECUREMEM_ERROR_H
+
+#include <securemem/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct securemem_error {
+    const char *operation; /* the system call or check that refused, "mlock" */
+    int code;            /* the errno that the call returned, of the set above; 0: none */
+    int kernel_code;     /* the errno that the kernel gave; 0: the library refused */
+    size_t needed;       /* bytes, or mappings where the limit counts those */
+    size_t limit;        /* in the same unit; SIZE_MAX: none */
+    size_t in_use;       /* in the same unit, by the whole process or the arena */
+    const char *message; /* one sentence without a newline, with the remedy */
+} securemem_error;
+
+/*
+ * The detail of the last failed call of the calling thread. Never NULL: before any
+ * failure its code is 0 and its message says so. The struct is the thread's own; it is
+ * valid until the thread's next failing call or its end. Successful calls leave it.
+ */
+SECUREMEM_API const securemem_error *securemem_last_error(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

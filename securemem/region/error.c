@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: ISC */
+#include "region/error.h"
+
+#include <errno.h>
+#include <securemem/error.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "kernel/kernel.h"
+#include "region/budget.h"
+
+#define MESSAGE_BYTES 384
+
+#define LOCK_REMEDY                                                                      \
+    "raise it (ulimit -l, LimitMEMLOCK= in systemd, --ulimit memlock= in Docker) or "    \
+    "grant "                                                                             \
+    "CAP_IPC_LOCK"
+
+static _Thread_local char message[MESSAGE_BYTES];
+static _Thread_local securemem_error last;
+
+const securemem_error *securemem_last_error(void)
+{
+    if (last.message == NULL) {
+        last.operation = "none";
+        last.message = "no call of this thread has failed";
+    }
+    return &last;
+}
+
+__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    if (length < 0)
+        message[0] = '\0';
+    last.message = message;
+}
+
+static int record(const char *operation, int code, int kernel_code, size_t needed)
+{
+    last.operation = operation;
+    last.code = code;
+    last.kernel_code = kernel_code;
+    last.needed = needed;
+    last.limit = SIZE_MAX;
+    last.in_use = 0;
+    return -code;
+}
+
+/* What the kernel gives, narrowed to the set of securemem/error.h. */
+static int narrowed(int kernel_code)
+{
+    switch (kernel_code) {
+    case ENOMEM:
+    case EAGAIN:
+        return kernel_code;
+    case EPERM:
+    case EACCES:
+        return EPERM;
+    case ENOSYS:
+    case EINVAL:
+    case EOPNOTSUPP:
+        return ENOTSUP;
+    default:
+        return EAGAIN;
+    }
+}
+
+static bool is_lock(const char *operation)
+{
+    return strncmp(operation, "mlock", strlen("mlock")) == 0;
+}
+
+/* True, and said, where the lock limit explains the refusal. */
+static bool say_lock_limit(const char *operation, size_t needed)
+{
+    struct smem_lock_budget budget;
+    if (smem_budget_of_locks(&budget) != 0 || budget.unlimited)
+        return false;
+    last.limit = budget.soft;
+    last.in_use = budget.in_use;
+    if (budget.soft - (budget.in_use < budget.soft ? budget.in_use : budget.soft) >=
+        needed)
+        return false;
+    say("%s: %zu bytes are needed, RLIMIT_MEMLOCK allows %zu and %zu are in "
+        "use; " LOCK_REMEDY,
+        operation, needed, budget.soft, budget.in_use);
+    return true;
+}
+
+/* True, and said, where vm.max_map_count explains the refusal. */
+static bool say_mapping_limit(const char *operation)
+{
+    struct smem_mapping_budget budget;
+    if (smem_budget_of_mappings(&budget) != 0 ||
+        budget.in_use + SMEM_MAPPINGS_A_SPLIT < budget.limit)
+        return false;
+    last.needed = SMEM_MAPPINGS_A_SPLIT;
+    last.limit = budget.limit;
+    last.in_use = budget.in_use;
+    say("%s: vm.max_map_count allows %zu mappings and %zu are in use; raise it (sysctl "
+        "vm.max_map_count) or free secrets",
+        operation, budget.limit, budget.in_use);
+    return true;
+}
+
+static void say_refusal(const char *operation, int kernel_code, size_t needed)
+{
+    bool of_limits = kernel_code == ENOMEM || kernel_code == EAGAIN;
+    if (is_lock(operation) && kernel_code == EPERM) {
+        if (say_lock_limit(operation, needed))
+            return;
+        say("%s: Operation not permitted for %zu bytes; a sandbox forbids it (seccomp, "
+            "SystemCallFilter=): allow mlock, mlock2 and munlock",
+            operation, needed);
+    } else if (of_limits && say_mapping_limit(operation)) {
+        return;
+    } else if (of_limits && (is_lock(operation) || kernel_code == EAGAIN) &&
+               say_lock_limit(operation, needed)) {
+        return;
+    } else if (of_limits) {
+        say("%s: %s for %zu bytes; free memory, or raise the memory limit of the process "
+            "or "
+            "its control group",
+            operation, strerror(kernel_code), needed);
+    } else if (narrowed(kernel_code) == EPERM) {
+        say("%s: %s; a sandbox forbids it (seccomp, SystemCallFilter=): allow the call",
+            operation, strerror(kernel_code));
+    } else {
+        say("%s: %s; this kernel does not have it: make the protection preferred or off "
+            "in the arena's options, or use a newer kernel",
+            operation, strerror(kernel_code));
+    }
+}
+
+int smem_error_kernel(const char *operation, int kernel_code, size_t needed)
+{
+    int code = -kernel_code;
+    int result = record(operation, narrowed(code), code, needed);
+    say_refusal(operation, code, needed);
+    return result;
+}
+
+int smem_error_argument(const char *operation, const char *text)
+{
+    return smem_error_own(operation, EINVAL, text);
+}
+
+int smem_error_own(const char *operation, int code, const char *text)
+{
+    int result = record(operation, code, 0, 0);
+    say("%s: %s", operation, text);
+    return result;
+}
+
+int smem_error_unreadable(const char *path, int kernel_code)
+{
+    int result = record(path, EPERM, -kernel_code, 0);
+    say("%s: %s; mount /proc and let the process read its own files there", path,
+        strerror(-kernel_code));
+    return result;
+}
+
+int smem_error_budget(size_t needed, size_t budget, size_t in_use)
+{
+    int result = record("budget", ENOMEM, 0, needed);
+    last.limit = budget;
+    last.in_use = in_use;
+    say("budget: %zu bytes are needed, the arena's budget allows %zu and %zu are in use; "
+        "free "
+        "secrets or give the arena a larger securemem_arena_options.budget",
+        needed, budget, in_use);
+    return result;
+}

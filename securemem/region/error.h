@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: ISC */
+/* The detail behind securemem_last_error(). Every refusal of the library passes here. */
+#ifndef SMEM_ERROR_H
+#define SMEM_ERROR_H
+
+#include <stddef.h>
+
+/*
+ * A system call refused. Records operation (a static string), what was needed and, for
+ * the limit that the refusal points to, the limit, the use and the remedy. kernel_code is
+ * a negative errno. Gives the negative errno of the closed set that stands for it.
+ */
+int smem_error_kernel(const char *operation, int kernel_code, size_t needed);
+
+/* The caller's argument is not what the function takes: -EINVAL. message is static. */
+int smem_error_argument(const char *operation, const char *message);
+
+/* A refusal of the library's own, with code positive and message static: -code. */
+int smem_error_own(const char *operation, int code, const char *message);
+
+/* A file of /proc cannot be read: -EPERM. kernel_code is a negative errno. */
+int smem_error_unreadable(const char *path, int kernel_code);
+
+/* The arena's budget is reached: -ENOMEM. */
+int smem_error_budget(size_t needed, size_t budget, size_t in_use);
+
+#endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: ISC */
+#include "region/fork.h"
+
+#include <errno.h>
+
+#include "kernel/kernel.h"
+#include "region/budget.h"
+#include "region/error.h"
+#include "region/inherit.h"
+#include "region/locks.h"
+
+static atomic_uint no_marker = 1;
+atomic_uint *_Atomic smem_fork_marker = &no_marker;
+
+static _Atomic uint32_t epoch;
+static atomic_bool registered;
+
+uint32_t smem_fork_epoch(void)
+{
+    return atomic_load_explicit(&epoch, memory_order_relaxed);
+}
+
+static bool inherit(void *region, void *context)
+{
+    (void)context;
+    smem_region_inherit(region);
+    return true;
+}
+
+/* With every lock held, in a process of one thread. */
+static void recover(void)
+{
+    atomic_fetch_add(&epoch, 1);
+    smem_budget_reset_charges();
+    smem_region_each(inherit, NULL);
+    atomic_store(atomic_load(&smem_fork_marker), 1);
+}
+
+static void in_child(void)
+{
+    recover();
+    smem_unlock_all();
+}
+
+void smem_fork_recover(void)
+{
+    smem_lock_all();
+    if (atomic_load(atomic_load(&smem_fork_marker)) == 0)
+        recover();
+    smem_unlock_all();
+}
+
+/*
+ * Only a raw clone needs the marker: fork(2) runs the handlers. A kernel that refuses it
+ * leaves what arena.h says of a raw clone unseen, and everything else as it is.
+ */
+static void make_marker(void)
+{
+    size_t page = smem_kernel_page_size();
+    void *start;
+    if (smem_kernel_reserve(page, &start) != 0)
+        return;
+    if (smem_kernel_unlock(start, page) != 0 ||
+        smem_kernel_advise(start, page, SMEM_ADVICE_UNKNOWN) != -EINVAL ||
+        smem_kernel_advise(start, page, SMEM_ADVICE_WIPEONFORK) != 0 ||
+        smem_kernel_protect(start, page, SMEM_ACCESS_WRITE) != 0) {
+        (void)smem_kernel_unmap(start, page); /* it was never used */
+        return;
+    }
+    atomic_uint *marker = start;
+    atomic_store(marker, 1);
+    atomic_store(&smem_fork_marker, marker);
+}
+
+int smem_fork_ready(void)
+{
+    if (atomic_load_explicit(&registered, memory_order_acquire))
+        return 0;
+    int result = 0;
+    smem_lock_registry();
+    if (!atomic_load(&registered)) {
+        result = smem_kernel_at_fork(smem_lock_all, smem_unlock_all, in_child);
+        if (result == 0) {
+            make_marker();
+            atomic_store_explicit(&registered, true, memory_order_release);
+        }
+    }
+    smem_unlock_registry();
+    return result == 0 ? 0 : smem_error_kernel("pthread_atfork", result, 0);
+}
+
+/* A failure here is tried again, and told, when an arena is made. */
+__attribute__((constructor)) static void on_load(void)
+{
+    (void)smem_fork_ready();
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A child inherits mappings and their advice, but no lock; and where the mapping is wiped
+ * (MADV_WIPEONFORK), its guard regions are wiped with it (Linux 6.18).
+ */
+#include "region/inherit.h"
+
+#include <sodium.h>
+
+#include "kernel/kernel.h"
+#include "region/fork.h"
+
+enum smem_inheritance smem_region_inheritance(const struct smem_region *region)
+{
+    bool asked =
+        region->options.fork_safety != SECUREMEM_OFF && region->fork_refused == 0;
+    if (asked && region->options.fork == SECUREMEM_FORK_WIPE)
+        return SMEM_INHERITS_ZEROS;
+    if (asked && region->options.fork == SECUREMEM_FORK_DROP)
+        return SMEM_INHERITS_NOTHING;
+    return SMEM_INHERITS_SECRETS;
+}
+
+bool smem_slot_was_zeroed(const struct smem_region *region, uint32_t slot)
+{
+    const struct smem_slot *s = &region->slots[slot];
+    if (s->epoch == smem_fork_epoch())
+        return false;
+    return s->kept_wiped || smem_region_inheritance(region) == SMEM_INHERITS_ZEROS;
+}
+
+static bool is_live(const struct smem_region *region, uint32_t slot)
+{
+    enum smem_slot_state state = smem_slot_state(region, slot);
+    return state == SMEM_SLOT_LIVE || state == SMEM_SLOT_HELD;
+}
+
+static int reinstall_guards(struct smem_region *region, uint32_t committed)
+{
+    int result =
+        smem_kernel_advise(region->base, region->page, SMEM_ADVICE_GUARD_INSTALL);
+    for (uint32_t i = 0; i < committed && result == 0; i++) {
+        bool closed = smem_slot_state(region, i) == SMEM_SLOT_RETURNED;
+        char *guard = smem_slot_data(region, i) + (closed ? 0 : region->slot_bytes);
+        size_t length = region->page + (closed ? region->slot_bytes : 0);
+        result = smem_kernel_advise(guard, length, SMEM_ADVICE_GUARD_INSTALL);
+    }
+    return result;
+}
+
+/*
+ * The child's lock on a secret was refused. Under FORK_KEEP it may not stay here:
+ * dropping its pages leaves zeros without a copy; where that is refused it is
+ * overwritten.
+ */
+static void give_up(struct smem_region *region, uint32_t slot, int refused)
+{
+    struct smem_slot *s = &region->slots[slot];
+    s->lock_refused = (uint8_t)-refused;
+    if (region->options.fork != SECUREMEM_FORK_KEEP ||
+        region->options.fork_safety == SECUREMEM_OFF)
+        return;
+    char *data = smem_slot_data(region, slot);
+    if (smem_kernel_advise(data, region->slot_bytes, SMEM_ADVICE_DONTNEED) != 0) {
+        if (smem_kernel_protect(data, region->slot_bytes, SMEM_ACCESS_WRITE) != 0 &&
+            smem_kernel_unmap(data, region->slot_bytes) == 0)
+            return; /* it can be neither dropped nor overwritten: it goes with its pages
+                     */
+        sodium_memzero(data, region->slot_bytes);
+        unsigned char access = atomic_load_explicit(&s->access, memory_order_relaxed);
+        if (smem_kernel_protect(data, region->slot_bytes, access) != 0)
+            atomic_store(&s->access, SMEM_ACCESS_WRITE);
+    }
+    s->kept_wiped = true;
+}
+
+static void lock_guard_regions(struct smem_region *region, uint32_t committed)
+{
+    int result = smem_region_lock_committed(region);
+    for (uint32_t i = 0; i < committed && result != 0; i++)
+        if (is_live(region, i))
+            give_up(region, i, result);
+}
+
+/* mlock faults pages in, so that it needs access. */
+static int lock_live_slot(struct smem_region *region, uint32_t slot)
+{
+    char *data = smem_slot_data(region, slot);
+    unsigned char access =
+        atomic_load_explicit(&region->slots[slot].access, memory_order_relaxed);
+    if (access == SMEM_ACCESS_WRITE)
+        return smem_slot_lock(region, slot);
+    int result = smem_kernel_protect(data, region->slot_bytes, SMEM_ACCESS_WRITE);
+    if (result != 0)
+        return result;
+    result = smem_slot_lock(region, slot);
+    if (smem_kernel_protect(data, region->slot_bytes, access) != 0)
+        atomic_store(&region->slots[slot].access, SMEM_ACCESS_WRITE);
+    return result;
+}
+
+static void lock_live_slots(struct smem_region *region, uint32_t committed)
+{
+    for (uint32_t i = 0; i < committed; i++) {
+        int result = is_live(region, i) ? lock_live_slot(region, i) : 0;
+        if (result != 0)
+            give_up(region, i, result);
+    }
+}
+
+void smem_region_inherit(struct smem_region *region)
+{
+    if (atomic_load(&region->object.state) != SMEM_REGION_LIVE)
+        return;
+    uint32_t committed = atomic_load(&region->committed);
+    region->charged = 0;
+    for (uint32_t i = 0; i < committed; i++)
+        region->slots[i].locked = false;
+
+    enum smem_inheritance inheritance = smem_region_inheritance(region);
+    if (inheritance == SMEM_INHERITS_NOTHING) {
+        region->retired = true;
+        atomic_store(&region->object.state, SMEM_REGION_GONE);
+        return;
+    }
+    if (region->kind == SMEM_GUARD_REGIONS && inheritance == SMEM_INHERITS_ZEROS) {
+        int result = reinstall_guards(region, committed);
+        if (result != 0) {
+            region->guards_refused = -result;
+            region->retired = true;
+        }
+    }
+    if (region->options.lock == SECUREMEM_OFF)
+        return;
+    if (region->kind == SMEM_GUARD_REGIONS)
+        lock_guard_regions(region, committed);
+    else
+        lock_live_slots(region, committed);
+}

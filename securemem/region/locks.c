@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: ISC */
+#include "region/locks.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#define CACHE_LINE 64
+
+struct padded_mutex {
+    _Alignas(CACHE_LINE) pthread_mutex_t mutex;
+};
+
+static struct padded_mutex stripes[SMEM_STRIPES] = {
+    [0 ... SMEM_STRIPES - 1] = {PTHREAD_MUTEX_INITIALIZER},
+};
+static struct padded_mutex registry = {PTHREAD_MUTEX_INITIALIZER};
+static struct padded_mutex pools = {PTHREAD_MUTEX_INITIALIZER};
+
+/* A default mutex fails only when its memory is damaged: there is nothing to go on with.
+ */
+static void take(struct padded_mutex *lock)
+{
+    if (pthread_mutex_lock(&lock->mutex) != 0)
+        abort();
+}
+
+static void release(struct padded_mutex *lock)
+{
+    if (pthread_mutex_unlock(&lock->mutex) != 0)
+        abort();
+}
+
+void smem_lock_stripe(unsigned stripe)
+{
+    take(&stripes[stripe]);
+}
+
+void smem_unlock_stripe(unsigned stripe)
+{
+    release(&stripes[stripe]);
+}
+
+void smem_lock_registry(void)
+{
+    take(&registry);
+}
+
+void smem_unlock_registry(void)
+{
+    release(&registry);
+}
+
+void smem_lock_pools(void)
+{
+    take(&pools);
+}
+
+void smem_unlock_pools(void)
+{
+    release(&pools);
+}
+
+void smem_lock_all(void)
+{
+    for (unsigned i = 0; i < SMEM_STRIPES; i++)
+        take(&stripes[i]);
+    take(&registry);
+    take(&pools);
+}
+
+void smem_unlock_all(void)
+{
+    release(&pools);
+    release(&registry);
+    for (unsigned i = SMEM_STRIPES; i-- > 0;)
+        release(&stripes[i]);
+}

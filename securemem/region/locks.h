@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The locks of the library, in the order in which they may be taken:
+ *
+ *      stripe  >  registry  >  pools
+ *
+ * A stripe guards the arenas that are assigned to it and all their regions and slots. It
+ * is held across system calls; the other two never are, but for growing. Stripes are
+ * static and few, so that fork(2) can take them all and no arena's end can outrun a
+ * thread that waits for it. No thread holds two stripes, but for the one that forks.
+ */
+#ifndef SMEM_LOCKS_H
+#define SMEM_LOCKS_H
+
+#define SMEM_STRIPES 16U
+
+void smem_lock_stripe(unsigned stripe);
+void smem_unlock_stripe(unsigned stripe);
+
+void smem_lock_registry(void);
+void smem_unlock_registry(void);
+
+void smem_lock_pools(void);
+void smem_unlock_pools(void);
+
+/* Around fork(2), and for a child that finds itself forked by a raw clone(2). */
+void smem_lock_all(void);
+void smem_unlock_all(void);
+
+#endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: ISC */
+#include "region/metadata.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "kernel/kernel.h"
+#include "region/error.h"
+#include "region/locks.h"
+
+#define CHUNK_BYTES      (64UL * 1024)
+#define OBJECT_ALIGNMENT 64UL
+
+struct smem_pool_chunk {
+    struct smem_pool_chunk *next;
+    size_t capacity;
+    _Alignas(OBJECT_ALIGNMENT) char objects[];
+};
+
+static size_t rounded(size_t length, size_t page)
+{
+    return (length + page - 1) / page * page;
+}
+
+int smem_metadata_map(size_t length, void **out)
+{
+    size_t page = smem_kernel_page_size();
+    size_t inner = rounded(length, page), whole = inner + 2 * page;
+    void *start;
+    int result = smem_kernel_reserve(whole, &start);
+    if (result != 0)
+        return smem_error_kernel("mmap", result, whole);
+
+    /* Under mlockall(MCL_FUTURE) the mapping is born locked and charged. */
+    result = smem_kernel_unlock(start, whole);
+    if (result != 0) {
+        result = smem_error_kernel("munlock", result, whole);
+        goto unmap;
+    }
+    result = smem_kernel_protect((char *)start + page, inner, SMEM_ACCESS_WRITE);
+    if (result != 0) {
+        result = smem_error_kernel("mprotect", result, inner);
+        goto unmap;
+    }
+    *out = (char *)start + page;
+    return 0;
+
+unmap:
+    /* What cannot be unmapped holds nothing; the first error is the one to tell. */
+    (void)smem_kernel_unmap(start, whole);
+    return result;
+}
+
+int smem_metadata_unmap(void *start, size_t length)
+{
+    size_t page = smem_kernel_page_size();
+    return smem_kernel_unmap((char *)start - page, rounded(length, page) + 2 * page);
+}
+
+static size_t stride_of(const struct smem_pool *pool)
+{
+    return rounded(pool->object_size, OBJECT_ALIGNMENT);
+}
+
+static struct smem_pool_object *object_at(const struct smem_pool *pool,
+                                          struct smem_pool_chunk *chunk, size_t index)
+{
+    return (struct smem_pool_object *)(void *)(chunk->objects + index * stride_of(pool));
+}
+
+static int grow(struct smem_pool *pool)
+{
+    void *start;
+    int result = smem_metadata_map(CHUNK_BYTES, &start);
+    if (result != 0)
+        return result;
+    struct smem_pool_chunk *chunk = start;
+    chunk->capacity = (CHUNK_BYTES - sizeof *chunk) / stride_of(pool);
+    for (size_t i = chunk->capacity; i-- > 0;) {
+        struct smem_pool_object *object = object_at(pool, chunk, i);
+        object->next_free = pool->free;
+        pool->free = object;
+    }
+    chunk->next = atomic_load_explicit(&pool->chunks, memory_order_relaxed);
+    atomic_store_explicit(&pool->chunks, chunk, memory_order_release);
+    return 0;
+}
+
+int smem_pool_take(struct smem_pool *pool, void **out)
+{
+    smem_lock_pools();
+    int result = pool->free == NULL ? grow(pool) : 0;
+    if (result == 0) {
+        struct smem_pool_object *object = pool->free;
+        pool->free = object->next_free;
+        *out = object;
+    }
+    smem_unlock_pools();
+    return result;
+}
+
+void smem_pool_give(struct smem_pool *pool, void *pointer)
+{
+    struct smem_pool_object *object = pointer;
+    atomic_store_explicit(&object->state, 0, memory_order_release);
+    memset(object + 1, 0, pool->object_size - sizeof *object);
+    smem_lock_pools();
+    object->next_free = pool->free;
+    pool->free = object;
+    smem_unlock_pools();
+}
+
+bool smem_pool_has(struct smem_pool *pool, const void *pointer)
+{
+    struct smem_pool_chunk *chunk =
+        atomic_load_explicit(&pool->chunks, memory_order_acquire);
+    for (; chunk != NULL; chunk = chunk->next) {
+        uintptr_t offset = (uintptr_t)pointer - (uintptr_t)chunk->objects;
+        if (offset < chunk->capacity * stride_of(pool))
+            return offset % stride_of(pool) == 0;
+    }
+    return false;
+}
+
+void smem_pool_each(struct smem_pool *pool, bool (*visit)(void *, void *), void *context)
+{
+    struct smem_pool_chunk *chunk =
+        atomic_load_explicit(&pool->chunks, memory_order_acquire);
+    for (; chunk != NULL; chunk = chunk->next)
+        for (size_t i = 0; i < chunk->capacity; i++) {
+            struct smem_pool_object *object = object_at(pool, chunk, i);
+            if (atomic_load_explicit(&object->state, memory_order_acquire) != 0 &&
+                !visit(object, context))
+                return;
+        }
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Memory for bookkeeping, apart from every secret: between guard pages of its own,
+ * without a heap. It is neither locked nor wiped: nothing secret is in it.
+ */
+#ifndef SMEM_METADATA_H
+#define SMEM_METADATA_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A zero-filled mapping of at least length bytes; 0 or a negative errno, recorded. */
+int smem_metadata_map(size_t length, void **out);
+
+/* Ends such a mapping; length as it was asked for. 0 or a negative errno. */
+int smem_metadata_unmap(void *start, size_t length);
+
+/*
+ * Objects of one type in memory that is never given back, so that a pointer to one that
+ * has ended is stale but still points to an object of that type. Each begins with this
+ * header. State 0 is free; the owner of the type gives the other values a meaning.
+ */
+struct smem_pool_object {
+    atomic_int state;
+    struct smem_pool_object *next_free;
+};
+
+struct smem_pool_chunk;
+
+struct smem_pool {
+    size_t object_size; /* of the type, a multiple of its alignment */
+    _Atomic(struct smem_pool_chunk *) chunks;
+    struct smem_pool_object *free;
+};
+
+/* A zero-filled object whose state is still 0; 0 or a negative errno, recorded. */
+int smem_pool_take(struct smem_pool *pool, void **out);
+
+/* Clears the object behind its header and makes it free. */
+void smem_pool_give(struct smem_pool *pool, void *object);
+
+/* Whether pointer is an object of the pool, free or not. Reads nothing at pointer. */
+bool smem_pool_has(struct smem_pool *pool, const void *pointer);
+
+/*
+ * Visits every object that is not free, until visit gives false. Takes no lock, and may
+ * run in a signal handler: an object made meanwhile may be missed.
+ */
+void smem_pool_each(struct smem_pool *pool, bool (*visit)(void *object, void *context),
+                    void *context);
+
+#endif

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: ISC */
+/* Making and ending regions; region.h draws them. Slots are in slots.c. */
+#include "region/region.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "region/budget.h"
+#include "region/error.h"
+#include "region/registry.h"
+#include "region/wipe.h"
+
+static struct smem_pool pool = {.object_size = sizeof(struct smem_region)};
+
+/*
+ * Emulators accept every advice and do nothing (qemu-user 7.2 gives 0 for any number). A
+ * kernel that refuses one that does not exist means what it says of the others.
+ */
+static bool advice_is_meant(const struct smem_region *region)
+{
+    return smem_kernel_advise(region->base, region->page, SMEM_ADVICE_UNKNOWN) == -EINVAL;
+}
+
+/* Gives the advice as the policy wants it; what was refused goes to *refused. */
+static int advise(struct smem_region *region, const char *operation,
+                  securemem_policy policy, enum smem_kernel_advice advice, int *refused)
+{
+    if (policy == SECUREMEM_OFF)
+        return 0;
+    int result = smem_kernel_advise(region->base, region->length, advice);
+    if (result == 0)
+        return 0;
+    if (policy == SECUREMEM_REQUIRED)
+        return smem_error_kernel(operation, result, region->length);
+    *refused = -result;
+    return 0;
+}
+
+/*
+ * A kernel without KSM answers EINVAL to MADV_UNMERGEABLE, and merges nothing: what was
+ * asked for holds.
+ */
+static int advise_no_merge(struct smem_region *region)
+{
+    if (region->options.no_merge == SECUREMEM_OFF)
+        return 0;
+    int result =
+        smem_kernel_advise(region->base, region->length, SMEM_ADVICE_UNMERGEABLE);
+    if (result == 0 || result == -EINVAL)
+        return 0;
+    if (region->options.no_merge == SECUREMEM_REQUIRED)
+        return smem_error_kernel("madvise(MADV_UNMERGEABLE)", result, region->length);
+    region->no_merge_refused = -result;
+    return 0;
+}
+
+static int advise_fork(struct smem_region *region)
+{
+    switch (region->options.fork) {
+    case SECUREMEM_FORK_WIPE:
+        return advise(region, "madvise(MADV_WIPEONFORK)", region->options.fork_safety,
+                      SMEM_ADVICE_WIPEONFORK, &region->fork_refused);
+    case SECUREMEM_FORK_DROP:
+        return advise(region, "madvise(MADV_DONTFORK)", region->options.fork_safety,
+                      SMEM_ADVICE_DONTFORK, &region->fork_refused);
+    case SECUREMEM_FORK_KEEP:
+        break; /* the fork handlers do it */
+    }
+    return 0;
+}
+
+/* Protections that the whole reservation has before anything in it is accessible. */
+static int advise_all(struct smem_region *region)
+{
+    if (!advice_is_meant(region))
+        return smem_error_own("madvise", ENOTSUP,
+                              "this system accepts every advice, so that none can be "
+                              "believed; it is an emulator");
+    int result = advise(region, "madvise(MADV_DONTDUMP)", region->options.no_dump,
+                        SMEM_ADVICE_DONTDUMP, &region->no_dump_refused);
+    if (result == 0)
+        result = advise_fork(region);
+    if (result == 0)
+        result = advise_no_merge(region);
+    return result;
+}
+
+static int reserve(struct smem_region *region)
+{
+    void *base;
+    int result = smem_kernel_reserve(region->length, &base);
+    if (result != 0)
+        return smem_error_kernel("mmap", result, region->length);
+    region->base = base;
+
+    /* Under mlockall(MCL_FUTURE) it is born locked: guards are charged, and refused. */
+    result = smem_kernel_unlock(region->base, region->length);
+    if (result != 0) {
+        result = smem_error_kernel("munlock", result, region->length);
+        goto unmap;
+    }
+    result = advise_all(region);
+    if (result != 0)
+        goto unmap;
+    if (region->kind == SMEM_GUARD_REGIONS) {
+        result =
+            smem_kernel_advise(region->base, region->page, SMEM_ADVICE_GUARD_INSTALL);
+        if (result != 0) {
+            result =
+                smem_error_kernel("madvise(MADV_GUARD_INSTALL)", result, region->page);
+            goto unmap;
+        }
+    }
+    /* A name in maps helps whoever reads it and protects nothing: a kernel may lack it.
+     */
+    (void)smem_kernel_name(region->base, region->length, "securemem");
+    return 0;
+
+unmap:
+    /* Nothing was ever accessible there; the first error is the one to tell. */
+    (void)smem_kernel_unmap(region->base, region->length);
+    return result;
+}
+
+static int lay_out(struct smem_region *region, const struct smem_region_plan *plan)
+{
+    region->owner = plan->owner;
+    region->stripe = plan->stripe;
+    region->options = *plan->options;
+    region->kind = plan->kind;
+    region->guards_refused = plan->guards_refused;
+    region->page = smem_kernel_page_size();
+    region->capacity = plan->capacity;
+    region->guard_bytes = plan->kind == SMEM_UNGUARDED ? 0 : region->page;
+    region->idle_head = region->returned_head = SMEM_NO_SLOT;
+    if (__builtin_mul_overflow(plan->slot_pages, region->page, &region->slot_bytes) ||
+        __builtin_mul_overflow(smem_region_stride(region), (size_t)plan->capacity,
+                               &region->length) ||
+        __builtin_add_overflow(region->length, region->guard_bytes, &region->length))
+        return smem_error_own("mmap", ENOMEM,
+                              "the size is larger than the address space");
+    return 0;
+}
+
+static size_t slots_bytes(const struct smem_region *region)
+{
+    return region->capacity * sizeof *region->slots;
+}
+
+static int map_slots(struct smem_region *region)
+{
+    if (region->capacity <= SMEM_INLINE_SLOTS) {
+        region->slots = region->inline_slots;
+        return 0;
+    }
+    void *slots;
+    int result = smem_metadata_map(slots_bytes(region), &slots);
+    if (result == 0)
+        region->slots = slots;
+    return result;
+}
+
+static int unmap_slots(struct smem_region *region)
+{
+    if (region->slots == region->inline_slots)
+        return 0;
+    return smem_metadata_unmap(region->slots, slots_bytes(region));
+}
+
+int smem_region_create(const struct smem_region_plan *plan, struct smem_region **out)
+{
+    void *object;
+    int result = smem_pool_take(&pool, &object);
+    if (result != 0)
+        return result;
+    struct smem_region *region = object;
+    result = lay_out(region, plan);
+    if (result != 0)
+        goto give;
+    result = map_slots(region);
+    if (result != 0)
+        goto give;
+    result = reserve(region);
+    if (result != 0)
+        goto unmap_slots;
+    result = smem_registry_add(region);
+    if (result != 0)
+        goto unmap;
+    atomic_store_explicit(&region->object.state, SMEM_REGION_LIVE, memory_order_release);
+    *out = region;
+    return 0;
+
+    /* Undoing an empty region: what the kernel refuses to take back holds nothing. */
+unmap:
+    (void)smem_kernel_unmap(region->base, region->length);
+unmap_slots:
+    (void)unmap_slots(region);
+give:
+    smem_pool_give(&pool, region);
+    return result;
+}
+
+/* Freed pointers outlive their region in the registry's memory of them. */
+static void remember_freed(const struct smem_region *region)
+{
+    for (uint32_t i = 0; i < region->used; i++)
+        if (smem_slot_state(region, i) != SMEM_SLOT_UNUSED)
+            smem_registry_remember_freed(smem_slot_secret(region, i));
+}
+
+static int unmap(struct smem_region *region)
+{
+    atomic_store(&region->object.state, SMEM_REGION_ENDING);
+    while (smem_wiping())
+        smem_kernel_yield();
+    smem_registry_remove(region);
+    int result = smem_kernel_unmap(region->base, region->length);
+    if (result == 0)
+        return 0;
+    result = smem_error_kernel("munmap", result, region->length);
+    region->retired = true;
+    atomic_store(&region->object.state, SMEM_REGION_LIVE);
+    return result;
+}
+
+int smem_region_release(struct smem_region *region)
+{
+    if (atomic_load(&region->object.state) == SMEM_REGION_LIVE) {
+        int result = unmap(region); /* unlocks as well, and ends the charge */
+        if (result != 0)
+            return result;
+        remember_freed(region);
+    } else {
+        smem_registry_remove(region);
+    }
+    smem_budget_discharge(region->charged);
+    /* Refused, it stays as bookkeeping that nobody uses. */
+    (void)unmap_slots(region);
+    smem_pool_give(&pool, region);
+    return 0;
+}
+
+bool smem_region_has_room(const struct smem_region *region)
+{
+    return !region->retired && region->live < region->capacity;
+}
+
+void smem_region_each(bool (*visit)(void *region, void *context), void *context)
+{
+    smem_pool_each(&pool, visit, context);
+}
+
+void smem_region_check(const struct smem_region *region)
+{
+    uint32_t committed = atomic_load_explicit(&region->committed, memory_order_relaxed);
+    bool holds = region->used <= committed && committed <= region->capacity &&
+                 region->live + region->idle + region->returned == region->used &&
+                 (region->idle == 0) == (region->idle_head == SMEM_NO_SLOT) &&
+                 (region->returned == 0) == (region->returned_head == SMEM_NO_SLOT) &&
+                 region->charged <= region->length;
+    if (!holds)
+        abort();
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A region: one reservation of addresses with slots of equal size, each slot some data
+ * pages with a guard page on both sides (neighbours share one).
+ *
+ *      kind GUARD_PAGES     |G|DD|G|DD|G|DD|G|..|G|     G: PROT_NONE
+ *      kind GUARD_REGIONS   |g|DD|g|DD|g|DD|g|......|   g: MADV_GUARD_INSTALL in one
+ *                           \___ committed __/          locked mapping; dots: PROT_NONE
+ *      kind UNGUARDED       |DD|DD|DD|........|
+ *
+ * The reservation is PROT_NONE. GUARD_PAGES and UNGUARDED commit one slot at a time:
+ * mprotect, mlock. GUARD_REGIONS commit a batch: mprotect, guards, mlock2(ONFAULT), in
+ * this order since a locked range takes no guards; a slot is then populated. The first
+ * guard goes in while the reservation is still one mapping, so that all its later parts
+ * share the kernel's anon_vma and batches merge: the committed part stays one mapping.
+ *
+ * A slot:  UNUSED -> LIVE -> IDLE (wiped, accessible, locked) -> LIVE ...
+ *                         -> RETURNED (no memory, no access)  -> LIVE ...
+ *                         -> HELD (could not be wiped)        -> IDLE, RETURNED
+ *
+ * Everything here is called with the stripe of the region's owner held.
+ */
+#ifndef SMEM_REGION_H
+#define SMEM_REGION_H
+
+#include <securemem/arena.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernel/kernel.h"
+#include "region/metadata.h"
+
+#define SMEM_NO_SLOT UINT32_MAX
+
+/* Slots whose bookkeeping fits into the region's own object. */
+#define SMEM_INLINE_SLOTS 16U
+
+enum smem_slot_state {
+    SMEM_SLOT_UNUSED = 0,
+    SMEM_SLOT_LIVE,
+    SMEM_SLOT_IDLE,
+    SMEM_SLOT_RETURNED,
+    SMEM_SLOT_HELD
+};
+
+/*
+ * size, state, access and align_log2 are read without a lock by smem_wipe_regions. After
+ * a free, size and align_log2 stay, so that a second free can be told. epoch is that of
+ * smem_fork_epoch() at allocation: a smaller one was inherited.
+ */
+struct smem_slot {
+    atomic_size_t size;
+    uint64_t canary;
+    uint32_t next; /* in the list of idle or of returned slots */
+    uint32_t epoch;
+    uint16_t open_scopes;
+    atomic_uchar state;
+    atomic_uchar access; /* what the pages allow while LIVE */
+    uint8_t resting_access;
+    atomic_uchar align_log2;
+    uint8_t lock_refused; /* errno; 0: not refused, or not asked for */
+    bool locked : 1;
+    bool kept_wiped : 1; /* inherited under FORK_KEEP, but wiped for want of a lock */
+};
+_Static_assert(sizeof(struct smem_slot) == 32, "two slots to a cache line");
+
+enum smem_region_state {
+    SMEM_REGION_FREE = 0, /* of the pool */
+    SMEM_REGION_LIVE,
+    SMEM_REGION_GONE,  /* not mapped in this child (FORK_DROP) */
+    SMEM_REGION_ENDING /* about to be unmapped: nobody else touches its pages */
+};
+
+enum smem_region_kind { SMEM_GUARD_PAGES, SMEM_GUARD_REGIONS, SMEM_UNGUARDED };
+
+/* Invariants: smem_region_check. */
+struct smem_region {
+    struct smem_pool_object object;   /* state: enum smem_region_state */
+    struct smem_region *next, **link; /* in a list of the owner's; link points to here */
+    void *owner;
+    unsigned stripe;
+    securemem_arena_options options; /* the owner's */
+    enum smem_region_kind kind;
+
+    char *base;
+    size_t length;
+    size_t page;
+    size_t slot_bytes;  /* data */
+    size_t guard_bytes; /* one page, or 0 when UNGUARDED */
+    uint32_t capacity;
+    _Atomic uint32_t committed; /* slots [0, committed) have been accessible */
+    uint32_t used;              /* slots [0, used) have been handed out */
+    uint32_t live;              /* LIVE and HELD */
+    uint32_t idle_head, idle;
+    uint32_t returned_head, returned;
+    size_t held_bytes; /* committed: what counts against the owner's budget */
+    size_t charged;    /* of those, locked */
+
+    bool retired; /* hands out nothing more: a fork took what its secrets need */
+    int guards_refused, no_dump_refused, fork_refused, no_merge_refused; /* errno */
+
+    struct smem_slot *slots;
+    struct smem_slot inline_slots[SMEM_INLINE_SLOTS];
+};
+
+struct smem_region_plan {
+    const securemem_arena_options *options;
+    enum smem_region_kind kind;
+    size_t slot_pages;
+    uint32_t capacity;
+    void *owner;
+    unsigned stripe;
+    int guards_refused; /* errno for which the owner fell back to UNGUARDED */
+};
+
+/* A region without a committed slot. 0 or a negative errno, recorded, nothing left. */
+int smem_region_create(const struct smem_region_plan *plan, struct smem_region **out);
+
+/*
+ * Unmaps the region and forgets it. No slot is LIVE or HELD. On a refusal, a negative
+ * errno, recorded, it stays whole but is retired.
+ */
+int smem_region_release(struct smem_region *region);
+
+/* Whether smem_region_take may succeed. */
+bool smem_region_has_room(const struct smem_region *region);
+
+/*
+ * A slot, LIVE with size 0, writable and zero-filled, with the lock that the options ask
+ * for; at most allowance bytes are committed anew. 0 or a negative errno, recorded, with
+ * nothing changed.
+ */
+int smem_region_take(struct smem_region *region, size_t allowance, uint32_t *out);
+
+/* A LIVE or HELD slot that was wiped becomes IDLE. */
+void smem_region_keep(struct smem_region *region, uint32_t slot);
+
+/* A LIVE slot of a region that is GONE becomes RETURNED. */
+void smem_region_forget(struct smem_region *region, uint32_t slot);
+
+/*
+ * The last IDLE slot becomes RETURNED: unlocked, dropped, without access. A negative
+ * errno, recorded, where the kernel refuses a part of it: the slot is then IDLE as
+ * before, or RETURNED but still locked or in memory; smem_region.idle tells which.
+ */
+int smem_region_return_idle(struct smem_region *region);
+
+/* Sets what the pages of a LIVE slot allow. 0 or a negative errno, recorded. */
+int smem_region_set_access(struct smem_region *region, uint32_t slot,
+                           enum smem_kernel_access access);
+
+/* Locks a slot's pages and confirms it. 0 or a negative errno, recorded, nothing locked.
+ */
+int smem_slot_lock(struct smem_region *region, uint32_t slot);
+
+/*
+ * Locks everything committed in a region of guard regions that has no lock yet, after a
+ * fork. 0 or a negative errno, recorded, nothing locked.
+ */
+int smem_region_lock_committed(struct smem_region *region);
+
+/* Every live region, for walks without a lock; visit as in smem_pool_each. */
+void smem_region_each(bool (*visit)(void *region, void *context), void *context);
+
+/* Aborts when an invariant does not hold. Cheap: no walk over slots. */
+void smem_region_check(const struct smem_region *region);
+
+static inline size_t smem_region_stride(const struct smem_region *region)
+{
+    return region->slot_bytes + region->guard_bytes;
+}
+
+static inline char *smem_slot_data(const struct smem_region *region, uint32_t slot)
+{
+    return region->base + region->guard_bytes + slot * smem_region_stride(region);
+}
+
+/*
+ * Where the secret of the slot begins: its end, cut to the alignment. One of size 0 is
+ * the trailing guard's address, or without guards the last aligned one of the slot.
+ */
+static inline char *smem_slot_secret(const struct smem_region *region, uint32_t slot)
+{
+    const struct smem_slot *s = &region->slots[slot];
+    size_t size = atomic_load_explicit(&s->size, memory_order_relaxed);
+    size += size == 0 && region->guard_bytes == 0;
+    size_t mask =
+        ((size_t)1 << atomic_load_explicit(&s->align_log2, memory_order_relaxed)) - 1;
+    return smem_slot_data(region, slot) + ((region->slot_bytes - size) & ~mask);
+}
+
+static inline enum smem_slot_state smem_slot_state(const struct smem_region *region,
+                                                   uint32_t slot)
+{
+    return atomic_load_explicit(&region->slots[slot].state, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: ISC */
+/* From an address to its region, in the time of a binary search. Has a lock of its own.
+ */
+#ifndef SMEM_REGISTRY_H
+#define SMEM_REGISTRY_H
+
+#include <stdbool.h>
+
+#include "region/region.h"
+
+/* 0 or a negative errno, recorded. Forgets what is GONE where the new region lies. */
+int smem_registry_add(struct smem_region *region);
+
+/* Forgets the region, if it is known. */
+void smem_registry_remove(const struct smem_region *region);
+
+/*
+ * The region that holds address, with its stripe locked for the caller; NULL, with
+ * nothing locked, where there is none.
+ */
+struct smem_region *smem_registry_acquire(const void *address);
+
+/* The last SMEM_FREED_REMEMBERED secrets that were freed and whose region is gone. */
+#define SMEM_FREED_REMEMBERED 512U
+
+void smem_registry_remember_freed(const void *secret);
+bool smem_registry_was_freed(const void *address);
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: ISC */
+#include "region/wipe.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdatomic.h>
+
+#include "kernel/kernel.h"
+#include "region/region.h"
+
+/* Each try meets another thread that closes the same secret; this many are not chance. */
+#define TRIES 100
+
+static atomic_int wipers;
+
+struct wiper {
+    enum smem_wipe_extent extent;
+    int zeros; /* a descriptor of /dev/zero, or a negative errno */
+    size_t failed;
+};
+
+bool smem_wiping(void)
+{
+    return atomic_load(&wipers) != 0;
+}
+
+/*
+ * Another thread may take the access away between mprotect and the writing. read(2) from
+ * /dev/zero then gives EFAULT where a store would end the process before the other
+ * secrets are wiped. Without /dev/zero it has to be the store.
+ */
+static int overwrite(const struct wiper *wiper, char *start, size_t length)
+{
+    if (wiper->zeros < 0) {
+        sodium_memzero(start, length);
+        return 0;
+    }
+    while (length > 0) {
+        long count = smem_kernel_read(wiper->zeros, start, length);
+        if (count == -EINTR)
+            continue;
+        if (count < 0)
+            return (int)count;
+        if (count == 0)
+            return -EFAULT;
+        start += count;
+        length -= (size_t)count;
+    }
+    return 0;
+}
+
+/* Puts back what the pages allowed; repeats when another thread changed it meanwhile. */
+static void restore_access(struct smem_region *region, uint32_t slot)
+{
+    unsigned char before = SMEM_ACCESS_WRITE, now;
+    while ((now = atomic_load(&region->slots[slot].access)) != before) {
+        if (smem_kernel_protect(smem_slot_data(region, slot), region->slot_bytes, now) !=
+            0)
+            return; /* stays accessible, and holds zeros */
+        before = now;
+    }
+}
+
+static bool wipe_slot(const struct wiper *wiper, struct smem_region *region,
+                      uint32_t slot)
+{
+    char *data = smem_slot_data(region, slot), *start = data;
+    size_t length = region->slot_bytes;
+    if (wiper->extent == SMEM_WIPE_SECRETS) {
+        size_t size = atomic_load(&region->slots[slot].size);
+        if (size > region->slot_bytes)
+            return false;
+        start = smem_slot_secret(region, slot);
+        length = size;
+    }
+    for (int i = 0; i < TRIES; i++) {
+        if (smem_kernel_protect(data, region->slot_bytes, SMEM_ACCESS_WRITE) != 0)
+            return false;
+        if (overwrite(wiper, start, length) == 0) {
+            restore_access(region, slot);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool wipe_region(void *object, void *context)
+{
+    struct smem_region *region = object;
+    struct wiper *wiper = context;
+    uint32_t committed = atomic_load(&region->committed);
+    for (uint32_t i = 0; i < committed; i++) {
+        if (atomic_load(&region->object.state) != SMEM_REGION_LIVE)
+            break;
+        unsigned char state = atomic_load(&region->slots[i].state);
+        if (state != SMEM_SLOT_LIVE && state != SMEM_SLOT_HELD)
+            continue;
+        if (!wipe_slot(wiper, region, i) && atomic_load(&region->slots[i].state) == state)
+            wiper->failed++;
+    }
+    return true;
+}
+
+size_t smem_wipe_regions(enum smem_wipe_extent extent)
+{
+    atomic_fetch_add(&wipers, 1);
+    struct wiper wiper = {.extent = extent, .zeros = smem_kernel_open("/dev/zero")};
+    smem_region_each(wipe_region, &wiper);
+    if (wiper.zeros >= 0)
+        (void)smem_kernel_close(wiper.zeros); /* nothing was written to it */
+    atomic_fetch_sub(&wipers, 1);
+    return wiper.failed;
+}

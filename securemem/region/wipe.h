@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: ISC */
+/* Wiping everything, from anywhere: in a signal handler, on the way to abort(3). */
+#ifndef SMEM_WIPE_H
+#define SMEM_WIPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum smem_wipe_extent {
+    SMEM_WIPE_SECRETS, /* the bytes of each secret: canaries stay, the program may go on
+                        */
+    SMEM_WIPE_PAGES    /* all data pages of each secret: an overflow may have spilled */
+};
+
+/*
+ * Wipes every live secret. Async-signal-safe; takes no lock. Gives the number of secrets
+ * that could not be wiped. Whoever unmaps pages of a region meanwhile first sets its
+ * state to SMEM_REGION_ENDING, then waits while smem_wiping(): the wiper never waits.
+ */
+size_t smem_wipe_regions(enum smem_wipe_extent extent);
+
+/* Whether a wiper is at work. */
+bool smem_wiping(void);
+
+#endif

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: ISC */
+/* Arenas as their users see them: made, trimmed, destroyed. Slots are in guarded.c. */
+#include "secret/arena.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "region/budget.h"
+#include "region/error.h"
+#include "region/fork.h"
+#include "region/locks.h"
+#include "secret/canary.h"
+#include "secret/misuse.h"
+#include "secret/secret.h"
+
+static struct smem_pool pool = {.object_size = sizeof(struct securemem_arena)};
+
+/* Stripes are dealt out in turn. */
+static atomic_uint next_stripe;
+static _Atomic(securemem_arena *) default_arena;
+
+static bool is_policy(securemem_policy policy)
+{
+    return policy == SECUREMEM_REQUIRED || policy == SECUREMEM_PREFERRED ||
+           policy == SECUREMEM_OFF;
+}
+
+static bool is_zero(const uint64_t *words, size_t count)
+{
+    uint64_t any = 0;
+    for (size_t i = 0; i < count; i++)
+        any |= words[i];
+    return any == 0;
+}
+
+static int check_options(const securemem_arena_options *options)
+{
+    static const char operation[] = "securemem_arena_create";
+    if (!is_policy(options->lock) || !is_policy(options->guards) ||
+        !is_policy(options->no_dump) || !is_policy(options->fork_safety) ||
+        !is_policy(options->no_merge))
+        return smem_error_argument(operation, "a policy is not one of securemem_policy");
+    if ((unsigned)options->fork > SECUREMEM_FORK_KEEP)
+        return smem_error_argument(operation, ".fork is not one of securemem_fork");
+    if ((unsigned)options->guard_kind > SECUREMEM_GUARDS_REGION)
+        return smem_error_argument(operation,
+                                   ".guard_kind is not one of securemem_guard_kind");
+    if (!is_zero(options->reserved, sizeof options->reserved / sizeof *options->reserved))
+        return smem_error_argument(operation, ".reserved is not zero");
+    if (options->placement == SECUREMEM_PACKED)
+        return smem_error_own(operation, ENOTSUP,
+                              "packed placement does not exist in this version; use "
+                              "SECUREMEM_GUARDED");
+    if (options->placement != SECUREMEM_GUARDED)
+        return smem_error_argument(operation, ".placement is not one of "
+                                              "securemem_placement");
+    return 0;
+}
+
+static int create(const securemem_arena_options *options, enum smem_arena_state state,
+                  securemem_arena **out)
+{
+    int result = check_options(options);
+    if (result == 0)
+        result = smem_fork_ready();
+    if (result == 0)
+        result = smem_canary_ready();
+    void *object;
+    if (result == 0)
+        result = smem_pool_take(&pool, &object);
+    if (result != 0)
+        return result;
+    securemem_arena *arena = object;
+    arena->stripe = atomic_fetch_add(&next_stripe, 1) % SMEM_STRIPES;
+    arena->options = *options;
+    atomic_store_explicit(&arena->object.state, state, memory_order_release);
+    *out = arena;
+    return 0;
+}
+
+securemem_arena *securemem_arena_create(const securemem_arena_options *options)
+{
+    static const securemem_arena_options defaults;
+    securemem_arena *arena;
+    int result = create(options == NULL ? &defaults : options, SMEM_ARENA_LIVE, &arena);
+    if (result != 0) {
+        errno = -result;
+        return NULL;
+    }
+    return arena;
+}
+
+securemem_arena *securemem_default_arena(void)
+{
+    securemem_arena *arena = atomic_load_explicit(&default_arena, memory_order_acquire);
+    if (arena != NULL)
+        return arena;
+
+    static const securemem_arena_options defaults;
+    int result = create(&defaults, SMEM_ARENA_DEFAULT, &arena);
+    if (result != 0) {
+        errno = -result;
+        return NULL;
+    }
+    securemem_arena *first = NULL;
+    if (atomic_compare_exchange_strong(&default_arena, &first, arena))
+        return arena;
+    smem_pool_give(&pool, arena); /* another thread was first */
+    return first;
+}
+
+bool smem_arena_acquire(securemem_arena *arena)
+{
+    smem_fork_check();
+    if (!smem_pool_has(&pool, arena))
+        return false;
+    /* The object never moves; its stripe changes only when it becomes another arena. */
+    unsigned stripe = arena->stripe;
+    smem_lock_stripe(stripe);
+    int state = atomic_load(&arena->object.state);
+    if (arena->stripe == stripe &&
+        (state == SMEM_ARENA_LIVE || state == SMEM_ARENA_DEFAULT))
+        return true;
+    smem_unlock_stripe(stripe);
+    return false;
+}
+
+void smem_arena_release(securemem_arena *arena)
+{
+    smem_unlock_stripe(arena->stripe);
+}
+
+int securemem_arena_trim(securemem_arena *arena)
+{
+    if (!smem_arena_acquire(arena))
+        return smem_error_argument("securemem_arena_trim", "it is not a live arena");
+    int result = smem_arena_trim(arena);
+    smem_arena_release(arena);
+    return result;
+}
+
+/* The first broken canary that destroying meets, and whether something has to stay. */
+struct ending {
+    const void *broken;
+    bool incomplete;
+};
+
+static void end_region(securemem_arena *arena, struct smem_region *region, void *context)
+{
+    struct ending *ending = context;
+    bool mapped = atomic_load(&region->object.state) == SMEM_REGION_LIVE;
+    for (uint32_t i = 0; i < region->used && mapped; i++) {
+        enum smem_slot_state state = smem_slot_state(region, i);
+        if (state != SMEM_SLOT_LIVE && state != SMEM_SLOT_HELD)
+            continue;
+        const void *secret = smem_slot_secret(region, i);
+        bool intact = true;
+        if (smem_secret_wipe(region, i, &intact) != 0)
+            ending->incomplete = true;
+        else
+            smem_region_keep(region, i);
+        if (state == SMEM_SLOT_LIVE)
+            smem_budget_count_secret(-1);
+        if (!intact && ending->broken == NULL)
+            ending->broken = secret;
+    }
+    if (region->live == 0 || !mapped)
+        (void)smem_arena_drop_region(arena, region); /* recorded; it is wiped */
+}
+
+void securemem_arena_destroy(securemem_arena *arena)
+{
+    if (arena == NULL)
+        return;
+    int saved_errno = errno;
+    struct ending ending = {0};
+    if (!smem_arena_acquire(arena)) {
+        smem_misuse(SECUREMEM_MISUSE_NOT_AN_ARENA, arena);
+    } else if (atomic_load(&arena->object.state) == SMEM_ARENA_DEFAULT) {
+        smem_arena_release(arena);
+        smem_misuse(SECUREMEM_MISUSE_NOT_AN_ARENA, arena);
+    } else {
+        unsigned stripe = arena->stripe;
+        smem_arena_each_region(arena, end_region, &ending);
+        if (ending.incomplete)
+            atomic_store(&arena->object.state, SMEM_ARENA_ENDED);
+        else
+            smem_pool_give(&pool, arena);
+        smem_unlock_stripe(stripe);
+    }
+    if (ending.broken != NULL)
+        smem_misuse(SECUREMEM_MISUSE_CANARY, ending.broken);
+    errno = saved_errno;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: ISC */
+#include "secret/canary.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <string.h>
+
+#include "region/error.h"
+#include "region/fork.h"
+#include "region/locks.h"
+
+#define PATTERN_BYTES sizeof(uint64_t)
+#define NOT_ZERO      0x5a
+
+static unsigned char key[crypto_shorthash_KEYBYTES];
+static atomic_bool ready;
+
+int smem_canary_ready(void)
+{
+    if (atomic_load_explicit(&ready, memory_order_acquire))
+        return 0;
+    if (sodium_init() < 0)
+        return smem_error_own(
+            "sodium_init", EAGAIN,
+            "libsodium found no source of random bytes; make getrandom(2) "
+            "or /dev/urandom available");
+    smem_lock_registry();
+    if (!atomic_load(&ready)) {
+        randombytes_buf(key, sizeof key);
+        atomic_store_explicit(&ready, true, memory_order_release);
+    }
+    smem_unlock_registry();
+    return 0;
+}
+
+/* The slot's pattern: a keyed hash of its address, made when the slot is first used. */
+static uint64_t pattern_of(struct smem_region *region, uint32_t slot)
+{
+    uint64_t *canary = &region->slots[slot].canary;
+    if (*canary == 0) {
+        unsigned char hash[crypto_shorthash_BYTES];
+        uint64_t address = (uintptr_t)smem_slot_data(region, slot);
+        crypto_shorthash(hash, (const unsigned char *)&address, sizeof address, key);
+        for (size_t i = 0; i < sizeof hash; i++)
+            if (hash[i] == 0)
+                hash[i] = NOT_ZERO;
+        memcpy(canary, hash, sizeof *canary);
+    }
+    return *canary;
+}
+
+/* The pattern's phase is that of the address, so that neither end needs to be aligned. */
+static unsigned char byte_at(const char *address, const unsigned char *pattern)
+{
+    return pattern[(uintptr_t)address % PATTERN_BYTES];
+}
+
+static char *first_aligned(char *start, char *end)
+{
+    size_t ahead = -(uintptr_t)start % PATTERN_BYTES;
+    return ahead < (size_t)(end - start) ? start + ahead : end;
+}
+
+static void fill(char *start, char *end, uint64_t word)
+{
+    unsigned char pattern[PATTERN_BYTES];
+    memcpy(pattern, &word, sizeof word);
+    char *words = first_aligned(start, end);
+    for (; start < words; start++)
+        *start = (char)byte_at(start, pattern);
+    for (; (size_t)(end - start) >= sizeof word; start += sizeof word)
+        memcpy(start, &word, sizeof word);
+    for (; start < end; start++)
+        *start = (char)byte_at(start, pattern);
+}
+
+static bool filled(char *start, char *end, uint64_t word)
+{
+    unsigned char pattern[PATTERN_BYTES];
+    memcpy(pattern, &word, sizeof word);
+    uint64_t difference = 0;
+    char *words = first_aligned(start, end);
+    for (; start < words; start++)
+        difference |= (unsigned char)*start ^ byte_at(start, pattern);
+    for (; (size_t)(end - start) >= sizeof word; start += sizeof word) {
+        uint64_t found;
+        memcpy(&found, start, sizeof found);
+        difference |= found ^ word;
+    }
+    for (; start < end; start++)
+        difference |= (unsigned char)*start ^ byte_at(start, pattern);
+    return difference == 0;
+}
+
+/* The bytes of the slot behind the secret. */
+static char *after_secret(const struct smem_region *region, uint32_t slot)
+{
+    size_t size = atomic_load_explicit(&region->slots[slot].size, memory_order_relaxed);
+    return smem_slot_secret(region, slot) + size;
+}
+
+void smem_canary_write(struct smem_region *region, uint32_t slot)
+{
+    uint64_t word = pattern_of(region, slot);
+    char *data = smem_slot_data(region, slot);
+    fill(data, smem_slot_secret(region, slot), word);
+    fill(after_secret(region, slot), data + region->slot_bytes, word);
+}
+
+bool smem_canary_intact(const struct smem_region *region, uint32_t slot)
+{
+    uint64_t word = smem_slot_was_zeroed(region, slot) ? 0 : region->slots[slot].canary;
+    char *data = smem_slot_data(region, slot);
+    return filled(data, smem_slot_secret(region, slot), word) &&
+           filled(after_secret(region, slot), data + region->slot_bytes, word);
+}

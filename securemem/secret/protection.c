@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: ISC */
+/* What the kernel says of a secret's pages, at this moment. */
+#include <securemem/protection.h>
+#include <string.h>
+
+#include "kernel/kernel.h"
+#include "kernel/procfs.h"
+#include "region/error.h"
+#include "region/fork.h"
+#include "secret/place.h"
+
+#define WORD sizeof(uint64_t)
+
+/* The flags that hold for all of [start, end), which may be more than one mapping. */
+static int flags_of_range(const char *start, const char *end,
+                          struct smem_proc_mapping *out)
+{
+    struct smem_proc_mapping all;
+    int result = smem_proc_mapping_at(start, &all);
+    while (result == 0 && all.end < (uintptr_t)end) {
+        struct smem_proc_mapping next;
+        result = smem_proc_mapping_at((const char *)all.end, &next);
+        all.end = next.end;
+        all.locked = all.locked && next.locked;
+        all.not_dumped = all.not_dumped && next.not_dumped;
+        all.wiped = all.wiped && next.wiped;
+        all.not_forked = all.not_forked && next.not_forked;
+        all.mergeable = all.mergeable || next.mergeable;
+    }
+    if (result == 0)
+        *out = all;
+    return result;
+}
+
+/* Without smaps: a probe for the lock, and what the kernel accepted for the rest. */
+static void flags_of_calls(const struct smem_region *region, uint32_t slot,
+                           struct smem_proc_mapping *out)
+{
+    const securemem_arena_options *options = &region->options;
+    bool fork = options->fork_safety != SECUREMEM_OFF && region->fork_refused == 0;
+    *out = (struct smem_proc_mapping){
+        .locked =
+            smem_kernel_is_locked(smem_slot_data(region, slot), region->slot_bytes) == 1,
+        .not_dumped = options->no_dump != SECUREMEM_OFF && region->no_dump_refused == 0,
+        .wiped = fork && options->fork == SECUREMEM_FORK_WIPE,
+        .not_forked = fork && options->fork == SECUREMEM_FORK_DROP,
+        .mergeable = options->no_merge == SECUREMEM_OFF || region->no_merge_refused != 0,
+    };
+}
+
+static bool guards_hold(const struct smem_region *region, uint32_t slot)
+{
+    const char *data = smem_slot_data(region, slot);
+    return region->guard_bytes > 0 && smem_kernel_is_readable(data - WORD) == 0 &&
+           smem_kernel_is_readable(data + region->slot_bytes) == 0;
+}
+
+static bool fork_safety_holds(const struct smem_region *region,
+                              const struct smem_proc_mapping *flags)
+{
+    switch (region->options.fork) {
+    case SECUREMEM_FORK_WIPE:
+        return flags->wiped;
+    case SECUREMEM_FORK_DROP:
+        return flags->not_forked;
+    case SECUREMEM_FORK_KEEP:
+        break;
+    }
+    return region->options.fork_safety != SECUREMEM_OFF; /* an arena needs the handlers */
+}
+
+static securemem_inheritance inheritance_of(const struct smem_region *region,
+                                            uint32_t slot)
+{
+    const struct smem_slot *s = &region->slots[slot];
+    if (s->epoch == smem_fork_epoch())
+        return SECUREMEM_NATIVE;
+    switch (smem_region_inheritance(region)) {
+    case SMEM_INHERITS_ZEROS:
+        return SECUREMEM_WIPED;
+    case SMEM_INHERITS_NOTHING:
+        return SECUREMEM_DROPPED;
+    case SMEM_INHERITS_SECRETS:
+        break;
+    }
+    return s->kept_wiped ? SECUREMEM_KEPT_WIPED : SECUREMEM_KEPT;
+}
+
+static securemem_guard_kind guard_kind_of(const struct smem_region *region)
+{
+    switch (region->kind) {
+    case SMEM_GUARD_PAGES:
+        return SECUREMEM_GUARDS_PROT_NONE;
+    case SMEM_GUARD_REGIONS:
+        return SECUREMEM_GUARDS_REGION;
+    case SMEM_UNGUARDED:
+        break;
+    }
+    return SECUREMEM_GUARDS_AUTO;
+}
+
+static void describe(const struct smem_region *region, uint32_t slot,
+                     securemem_protection *out)
+{
+    const struct smem_slot *s = &region->slots[slot];
+    const securemem_arena_options *options = &region->options;
+    memset(out, 0, sizeof *out);
+    out->lock.asked = options->lock;
+    out->lock.refused = s->lock_refused;
+    out->guards.asked = options->guards;
+    out->guards.refused = region->guards_refused;
+    out->no_dump.asked = options->no_dump;
+    out->no_dump.refused = region->no_dump_refused;
+    out->fork_safety.asked = options->fork_safety;
+    out->fork_safety.refused = region->fork_refused;
+    out->no_merge.asked = options->no_merge;
+    out->no_merge.refused = region->no_merge_refused;
+    out->access = (securemem_access)atomic_load(&s->access);
+    out->resting_access = (securemem_access)s->resting_access;
+    out->open_scopes = s->open_scopes;
+    out->fork = options->fork;
+    out->inheritance = inheritance_of(region, slot);
+    out->guard_kind = guard_kind_of(region);
+    out->placement = options->placement;
+    out->size = atomic_load(&s->size);
+    out->alignment = (size_t)1 << atomic_load(&s->align_log2);
+    out->pages_size = region->slot_bytes;
+}
+
+static void ask_kernel(const struct smem_region *region, uint32_t slot,
+                       securemem_protection *out)
+{
+    const char *data = smem_slot_data(region, slot);
+    struct smem_proc_mapping flags;
+    if (flags_of_range(data, data + region->slot_bytes, &flags) != 0) {
+        out->witness = SECUREMEM_WITNESS_CALLS;
+        flags_of_calls(region, slot, &flags);
+    }
+    out->lock.holds = flags.locked;
+    out->guards.holds = guards_hold(region, slot);
+    out->no_dump.holds = flags.not_dumped;
+    out->fork_safety.holds = fork_safety_holds(region, &flags);
+    out->no_merge.holds = !flags.mergeable;
+}
+
+int securemem_protection_of(const void *secret, securemem_protection *out)
+{
+    static const char operation[] = "securemem_protection";
+    if (out == NULL)
+        return smem_error_argument(operation, "out is NULL");
+    struct smem_place place;
+    if (smem_place_acquire(secret, &place) != SMEM_FOUND)
+        return smem_error_argument(operation, "the pointer is not a live secret");
+    describe(place.region, place.slot, out);
+    if (atomic_load(&place.region->object.state) == SMEM_REGION_LIVE)
+        ask_kernel(place.region, place.slot, out);
+    smem_place_release(&place);
+    return 0;
+}
