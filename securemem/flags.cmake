@@ -19,8 +19,7 @@ endfunction()
 securemem_use_flags(
   -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wcast-qual
   -Wformat=2 -Wimplicit-fallthrough -Wstrict-prototypes -Wmissing-prototypes
-  -Wundef -Wvla -Wwrite-strings -Wno-gnu-designator -Wno-gnu-range-designator
-  -Wno-initializer-overrides
+  -Wundef -Wvla -Wwrite-strings
 )
 if(SECUREMEM_WERROR)
   securemem_use_flags(-Werror)

@@ -110,32 +110,40 @@ static bool say_mapping_limit(const char *operation)
     return true;
 }
 
+/* True, and said, where a limit explains the refusal. */
+static bool say_limit(const char *operation, int kernel_code, size_t needed)
+{
+    if (is_lock(operation) && kernel_code == EPERM)
+        return say_lock_limit(operation, needed); /* a limit of 0 */
+    if (kernel_code != ENOMEM && kernel_code != EAGAIN)
+        return false;
+    if (say_mapping_limit(operation))
+        return true;
+    return (is_lock(operation) || kernel_code == EAGAIN) &&
+           say_lock_limit(operation, needed);
+}
+
 static void say_refusal(const char *operation, int kernel_code, size_t needed)
 {
-    bool of_limits = kernel_code == ENOMEM || kernel_code == EAGAIN;
-    if (is_lock(operation) && kernel_code == EPERM) {
-        if (say_lock_limit(operation, needed))
-            return;
-        say("%s: Operation not permitted for %zu bytes; a sandbox forbids it (seccomp, "
-            "SystemCallFilter=): allow mlock, mlock2 and munlock",
-            operation, needed);
-    } else if (of_limits && say_mapping_limit(operation)) {
+    if (say_limit(operation, kernel_code, needed))
         return;
-    } else if (of_limits && (is_lock(operation) || kernel_code == EAGAIN) &&
-               say_lock_limit(operation, needed)) {
-        return;
-    } else if (of_limits) {
+    const char *reason = strerror(kernel_code);
+    switch (narrowed(kernel_code)) {
+    case EPERM:
+        say("%s: %s; a sandbox forbids it (seccomp, SystemCallFilter=): allow the call",
+            operation, reason);
+        break;
+    case ENOTSUP:
+        say("%s: %s; this kernel does not have it: make the protection preferred or off "
+            "in "
+            "the arena's options, or use a newer kernel",
+            operation, reason);
+        break;
+    default:
         say("%s: %s for %zu bytes; free memory, or raise the memory limit of the process "
             "or "
             "its control group",
-            operation, strerror(kernel_code), needed);
-    } else if (narrowed(kernel_code) == EPERM) {
-        say("%s: %s; a sandbox forbids it (seccomp, SystemCallFilter=): allow the call",
-            operation, strerror(kernel_code));
-    } else {
-        say("%s: %s; this kernel does not have it: make the protection preferred or off "
-            "in the arena's options, or use a newer kernel",
-            operation, strerror(kernel_code));
+            operation, reason, needed);
     }
 }
 

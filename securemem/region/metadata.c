@@ -26,7 +26,7 @@ int smem_metadata_map(size_t length, void **out)
 {
     size_t page = smem_kernel_page_size();
     size_t inner = rounded(length, page), whole = inner + 2 * page;
-    void *start;
+    void *start = NULL;
     int result = smem_kernel_reserve(whole, &start);
     if (result != 0)
         return smem_error_kernel("mmap", result, whole);
@@ -70,7 +70,7 @@ static struct smem_pool_object *object_at(const struct smem_pool *pool,
 
 static int grow(struct smem_pool *pool)
 {
-    void *start;
+    void *start = NULL;
     int result = smem_metadata_map(CHUNK_BYTES, &start);
     if (result != 0)
         return result;

@@ -50,46 +50,37 @@ static uint64_t pattern_of(struct smem_region *region, uint32_t slot)
 }
 
 /* The pattern's phase is that of the address, so that neither end needs to be aligned. */
-static unsigned char byte_at(const char *address, const unsigned char *pattern)
+static void turn(unsigned char *pattern, const char *address, uint64_t word)
 {
-    return pattern[(uintptr_t)address % PATTERN_BYTES];
-}
-
-static char *first_aligned(char *start, char *end)
-{
-    size_t ahead = -(uintptr_t)start % PATTERN_BYTES;
-    return ahead < (size_t)(end - start) ? start + ahead : end;
+    unsigned char bytes[PATTERN_BYTES];
+    memcpy(bytes, &word, sizeof bytes);
+    for (size_t i = 0; i < PATTERN_BYTES; i++)
+        pattern[i] = bytes[((uintptr_t)address + i) % PATTERN_BYTES];
 }
 
 static void fill(char *start, char *end, uint64_t word)
 {
     unsigned char pattern[PATTERN_BYTES];
-    memcpy(pattern, &word, sizeof word);
-    char *words = first_aligned(start, end);
-    for (; start < words; start++)
-        *start = (char)byte_at(start, pattern);
-    for (; (size_t)(end - start) >= sizeof word; start += sizeof word)
-        memcpy(start, &word, sizeof word);
-    for (; start < end; start++)
-        *start = (char)byte_at(start, pattern);
+    size_t length = (size_t)(end - start);
+    size_t done = length < PATTERN_BYTES ? length : PATTERN_BYTES;
+    turn(pattern, start, word);
+    memcpy(start, pattern, done);
+    while (done < length) { /* doubles what is there: whole patterns until the last */
+        size_t more = done < length - done ? done : length - done;
+        memcpy(start + done, start, more);
+        done += more;
+    }
 }
 
-static bool filled(char *start, char *end, uint64_t word)
+static bool filled(const char *start, const char *end, uint64_t word)
 {
     unsigned char pattern[PATTERN_BYTES];
-    memcpy(pattern, &word, sizeof word);
-    uint64_t difference = 0;
-    char *words = first_aligned(start, end);
-    for (; start < words; start++)
-        difference |= (unsigned char)*start ^ byte_at(start, pattern);
-    for (; (size_t)(end - start) >= sizeof word; start += sizeof word) {
-        uint64_t found;
-        memcpy(&found, start, sizeof found);
-        difference |= found ^ word;
-    }
-    for (; start < end; start++)
-        difference |= (unsigned char)*start ^ byte_at(start, pattern);
-    return difference == 0;
+    size_t length = (size_t)(end - start);
+    turn(pattern, start, word);
+    if (length <= PATTERN_BYTES)
+        return memcmp(start, pattern, length) == 0;
+    return memcmp(start, pattern, PATTERN_BYTES) == 0 &&
+           memcmp(start, start + PATTERN_BYTES, length - PATTERN_BYTES) == 0;
 }
 
 /* The bytes of the slot behind the secret. */

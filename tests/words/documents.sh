@@ -1,0 +1,45 @@
+#!/bin/sh
+# SPDX-License-Identifier: ISC
+# documents.sh SOURCE: what the documents say of the code is there.
+set -eu
+cd "$1"
+manual=securemem/manual/securemem.3
+bad=0
+complain() {
+    echo "$1"
+    bad=1
+}
+
+if command -v mandoc >/dev/null; then
+    mandoc -T lint -W warning "$manual" || complain "$manual: see above"
+else
+    echo "SKIP: documents: no mandoc here, the manual's form is not checked"
+fi
+
+# Every public function and every message of misuse is in the manual.
+list=$(mktemp)
+trap 'rm -f "$list"' EXIT
+sed -n 's/^ *\(securemem_[a-z_]*\);$/\1/p' securemem/securemem.map >"$list"
+while read -r name; do
+    grep -q "\\b$name\\b" "$manual" || complain "$manual: $name is missing"
+    grep -rq "\\b$name\\b" include || complain "include: $name is missing"
+done <"$list"
+sed -n 's/^ *return "\(.*\)";$/\1/p' securemem/secret/misuse.c | sed 's/[ :]*$//' >"$list"
+[ -s "$list" ] || complain "misuse.c has no messages"
+while read -r message; do
+    grep -qF "$message" "$manual" || complain "$manual: '$message' is missing"
+done <"$list"
+
+# Every test that a document names exists.
+grep -oh "tests/[a-zA-Z0-9_/-]*\.[a-z]*" README.md SECURITY.md | sort -u >"$list"
+while read -r file; do
+    [ -e "$file" ] || complain "$file is named, but missing"
+done <"$list"
+
+# One version, everywhere.
+version=$(sed -n 's/^project(securemem VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
+for part in MAJOR MINOR PATCH; do
+    sed -n "s/^#define SECUREMEM_VERSION_$part \(.*\)/\1/p" include/securemem/base.h
+done | paste -sd. | grep -qx "$version" || complain "base.h is not version $version"
+grep -q "^## $version" CHANGELOG.md || complain "CHANGELOG.md has no section for $version"
+exit "$bad"
