@@ -94,8 +94,8 @@ typedef struct securemem_arena_options {
 /*
  * A new arena; options NULL are zero-filled ones. The options are copied. It is empty and
  * charges nothing to the lock limit yet. Destroy it with securemem_arena_destroy.
- * NULL: EINVAL (an option out of range), ENOTSUP (packed, or a required protection that
- * this kernel does not have), ENOMEM, EPERM, EAGAIN.
+ * Whether the kernel grants the protections is seen at the first allocation.
+ * NULL: EINVAL (an option out of range), ENOTSUP (packed), ENOMEM, EPERM, EAGAIN.
  */
 SECUREMEM_API SECUREMEM_USE_RESULT securemem_arena *
 securemem_arena_create(const securemem_arena_options *options);

@@ -33,7 +33,9 @@ typedef struct securemem_error {
 /*
  * The detail of the last failed call of the calling thread. Never NULL: before any
  * failure its code is 0 and its message says so. The struct is the thread's own; it is
- * valid until the thread's next failing call or its end. Successful calls leave it.
+ * valid until the thread's next call or its end. As with errno, look at it after a
+ * failure: a call that succeeds by another way may leave the refusal of the first one
+ * there.
  */
 SECUREMEM_API const securemem_error *securemem_last_error(void);
 

@@ -200,10 +200,13 @@ give:
     return result;
 }
 
-/* Freed pointers outlive their region in the registry's memory of them. */
+/* Freed pointers outlive their region in the registry's memory of them, which is short.
+ */
 static void remember_freed(const struct smem_region *region)
 {
-    for (uint32_t i = 0; i < region->used; i++)
+    uint32_t first =
+        region->used > SMEM_FREED_REMEMBERED ? region->used - SMEM_FREED_REMEMBERED : 0;
+    for (uint32_t i = first; i < region->used; i++)
         if (smem_slot_state(region, i) != SMEM_SLOT_UNUSED)
             smem_registry_remember_freed(smem_slot_secret(region, i));
 }

@@ -171,7 +171,9 @@ static int take_from_listed(securemem_arena *arena, size_t pages, bool guarded,
     struct smem_region *choice = NULL;
     for (struct smem_region *r = arena->classes[class_of(pages)]; r != NULL;
          r = r->next) {
-        if (pages_of(r) != pages || (r->kind != SMEM_UNGUARDED) != guarded)
+        /* A fork may have taken the room of a region where it is listed. */
+        if (pages_of(r) != pages || (r->kind != SMEM_UNGUARDED) != guarded ||
+            !smem_region_has_room(r))
             continue;
         if (choice == NULL || (choice->idle == 0 && r->idle > 0))
             choice = r;
