@@ -21,48 +21,43 @@ static bool advice_is_meant(const struct smem_region *region)
     return smem_kernel_advise(region->base, region->page, SMEM_ADVICE_UNKNOWN) == -EINVAL;
 }
 
-/* Gives the advice as the policy wants it; what was refused goes to *refused. */
-static int advise(struct smem_region *region, const char *operation,
-                  securemem_policy policy, enum smem_kernel_advice advice, int *refused)
+/* One piece of advice for the whole reservation, as its policy wants it. */
+struct advice {
+    const char *operation;
+    securemem_policy policy;
+    enum smem_kernel_advice advice;
+    int *refused; /* gets the errno, unless the policy makes it an error */
+};
+
+static int advise(struct smem_region *region, bool meant, struct advice advice)
 {
-    if (policy == SECUREMEM_OFF)
+    if (advice.policy == SECUREMEM_OFF)
         return 0;
-    int result = smem_kernel_advise(region->base, region->length, advice);
-    if (result == 0)
+    int result = -EOPNOTSUPP;
+    if (meant)
+        result = smem_kernel_advise(region->base, region->length, advice.advice);
+    /* A kernel without KSM does not know the advice, and merges nothing: it holds. */
+    if (result == 0 || (result == -EINVAL && advice.advice == SMEM_ADVICE_UNMERGEABLE))
         return 0;
-    if (policy == SECUREMEM_REQUIRED)
-        return smem_error_kernel(operation, result, region->length);
-    *refused = -result;
+    if (advice.policy == SECUREMEM_REQUIRED)
+        return smem_error_kernel(advice.operation, result, region->length);
+    *advice.refused = -result;
     return 0;
 }
 
-/*
- * A kernel without KSM answers EINVAL to MADV_UNMERGEABLE, and merges nothing: what was
- * asked for holds.
- */
-static int advise_no_merge(struct smem_region *region)
+static int advise_fork(struct smem_region *region, bool meant)
 {
-    if (region->options.no_merge == SECUREMEM_OFF)
-        return 0;
-    int result =
-        smem_kernel_advise(region->base, region->length, SMEM_ADVICE_UNMERGEABLE);
-    if (result == 0 || result == -EINVAL)
-        return 0;
-    if (region->options.no_merge == SECUREMEM_REQUIRED)
-        return smem_error_kernel("madvise(MADV_UNMERGEABLE)", result, region->length);
-    region->no_merge_refused = -result;
-    return 0;
-}
-
-static int advise_fork(struct smem_region *region)
-{
+    struct advice advice = {.policy = region->options.fork_safety,
+                            .refused = &region->fork_refused};
     switch (region->options.fork) {
     case SECUREMEM_FORK_WIPE:
-        return advise(region, "madvise(MADV_WIPEONFORK)", region->options.fork_safety,
-                      SMEM_ADVICE_WIPEONFORK, &region->fork_refused);
+        advice.operation = "madvise(MADV_WIPEONFORK)";
+        advice.advice = SMEM_ADVICE_WIPEONFORK;
+        return advise(region, meant, advice);
     case SECUREMEM_FORK_DROP:
-        return advise(region, "madvise(MADV_DONTFORK)", region->options.fork_safety,
-                      SMEM_ADVICE_DONTFORK, &region->fork_refused);
+        advice.operation = "madvise(MADV_DONTFORK)";
+        advice.advice = SMEM_ADVICE_DONTFORK;
+        return advise(region, meant, advice);
     case SECUREMEM_FORK_KEEP:
         break; /* the fork handlers do it */
     }
@@ -72,16 +67,17 @@ static int advise_fork(struct smem_region *region)
 /* Protections that the whole reservation has before anything in it is accessible. */
 static int advise_all(struct smem_region *region)
 {
-    if (!advice_is_meant(region))
-        return smem_error_own("madvise", ENOTSUP,
-                              "this system accepts every advice, so that none can be "
-                              "believed; it is an emulator");
-    int result = advise(region, "madvise(MADV_DONTDUMP)", region->options.no_dump,
-                        SMEM_ADVICE_DONTDUMP, &region->no_dump_refused);
+    bool meant = advice_is_meant(region);
+    int result = advise(region, meant,
+                        (struct advice){"madvise(MADV_DONTDUMP)", region->options.no_dump,
+                                        SMEM_ADVICE_DONTDUMP, &region->no_dump_refused});
     if (result == 0)
-        result = advise_fork(region);
+        result = advise_fork(region, meant);
     if (result == 0)
-        result = advise_no_merge(region);
+        result =
+            advise(region, meant,
+                   (struct advice){"madvise(MADV_UNMERGEABLE)", region->options.no_merge,
+                                   SMEM_ADVICE_UNMERGEABLE, &region->no_merge_refused});
     return result;
 }
 

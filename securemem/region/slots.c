@@ -194,14 +194,22 @@ close:
     return result;
 }
 
+/* Installs the guards of a batch, and asks the kernel whether they stop a read. */
 static int install_guards(struct smem_region *region, uint32_t first, uint32_t slots)
 {
+    const char *guard = NULL;
     for (uint32_t i = first; i < first + slots; i++) {
-        char *guard = smem_slot_data(region, i) + region->slot_bytes;
-        int result = smem_kernel_advise(guard, region->page, SMEM_ADVICE_GUARD_INSTALL);
+        char *page = smem_slot_data(region, i) + region->slot_bytes;
+        int result = smem_kernel_advise(page, region->page, SMEM_ADVICE_GUARD_INSTALL);
         if (result != 0)
             return smem_error_kernel("madvise(MADV_GUARD_INSTALL)", result, region->page);
+        guard = page;
     }
+    if (smem_kernel_is_readable(guard) != 0)
+        return smem_error_own(
+            "madvise(MADV_GUARD_INSTALL)", ENOTSUP,
+            "the call succeeds, but the guard can be read: a sandbox or "
+            "an emulator pretends to it");
     return 0;
 }
 
