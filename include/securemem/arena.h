@@ -38,13 +38,17 @@ typedef enum securemem_policy {
  * What a forked child has of the arena's secrets.
  *
  * WIPE  The child's secrets are zeros (MADV_WIPEONFORK, Linux 4.14), guarded and locked
- *       anew before fork(2) returns; where the limit refuses the lock,
- * securemem_protection says so. Canaries are zeros as well, so that an underflow by zeros
- * alone goes unseen in secrets that are older than the child. DROP  The child has no
- * mapping there (MADV_DONTFORK, Linux 2.6.16): an access faults. The pointers may still
- * be freed there, and their arena destroyed. KEEP  The child has the secrets, for
- * pre-forking servers. Each is locked in the child before fork(2) returns; where the lock
- * is refused it is wiped there, and securemem_protection says both.
+ *       anew before fork(2) returns; where the limit refuses the lock, the child's
+ *       securemem_protection says so. Canaries are zeros as well: an overwrite by zeros
+ *       alone goes unseen there in secrets that are older than the child.
+ * DROP  The child has no mapping there (MADV_DONTFORK, Linux 2.6.16): an access faults.
+ *       The pointers may still be freed there, and their arena destroyed.
+ * KEEP  The child has the secrets, for pre-forking servers. Each is locked in the child
+ *       before fork(2) returns; where the lock is refused it is wiped there, and
+ *       securemem_protection says both.
+ *
+ * Putting guards and locks back delays the child, not the parent, by 1 microsecond a
+ * secret with guards of the kind REGION and 5 with PROT_NONE.
  *
  * posix_spawn(3) and vfork(2) give the child no memory of its own, so there is nothing to
  * protect: a vfork child must only exec, as its man page says. A raw clone(2) without
@@ -65,9 +69,10 @@ typedef enum securemem_fork {
  *
  * PROT_NONE  A mapping without access: any kernel. Not charged to RLIMIT_MEMLOCK, but two
  *            mappings a secret, and vm.max_map_count allows 65,530 by default.
- * REGION     MADV_GUARD_INSTALL (Linux 6.13): no mapping, but one page a secret is
- * charged. AUTO       REGION where this kernel has it and the lock limit is large enough
- * that mappings would run out first, else PROT_NONE.
+ * REGION     MADV_GUARD_INSTALL (Linux 6.13): no mapping, but one page a secret is charged;
+ *            and slots are locked in batches, so that up to 64 are charged ahead.
+ * AUTO       REGION where this kernel has it and the lock limit is large enough that
+ *            mappings would run out first, else PROT_NONE.
  */
 typedef enum securemem_guard_kind {
     SECUREMEM_GUARDS_AUTO = 0,
@@ -82,7 +87,8 @@ typedef struct securemem_arena_options {
     securemem_policy guards;      /* a guard page on both sides */
     securemem_policy no_dump;     /* MADV_DONTDUMP, Linux 3.4: not in core dumps */
     securemem_policy fork_safety; /* what .fork says; OFF: ordinary memory in a child */
-    securemem_policy no_merge;    /* MADV_UNMERGEABLE: never shared by KSM */
+    securemem_policy no_merge;    /* MADV_UNMERGEABLE: never shared by KSM; a kernel
+                                     without KSM grants it */
     securemem_fork fork;
     securemem_guard_kind guard_kind;
     size_t budget;        /* bytes of pages and charged guards at most; 0: no cap */
@@ -100,8 +106,7 @@ typedef struct securemem_arena_options {
 SECUREMEM_API SECUREMEM_USE_RESULT securemem_arena *
 securemem_arena_create(const securemem_arena_options *options);
 
-/* The arena behind securemem_alloc. NULL: as securemem_arena_create. Not to be destroyed.
- */
+/* The arena behind securemem_alloc; not to be destroyed. NULL: as for a new arena. */
 SECUREMEM_API securemem_arena *securemem_default_arena(void);
 
 /* As securemem_alloc and securemem_alloc_aligned, in this arena. NULL: EINVAL as well. */
@@ -117,9 +122,10 @@ securemem_arena_alloc_aligned(securemem_arena *arena, size_t size, size_t alignm
 SECUREMEM_API void securemem_arena_free(securemem_arena *arena, void *secret);
 
 /*
- * Gives all idle memory of the arena back to the kernel and to the lock limit. Guards of
- * the kind REGION stay charged until no secret is left in their region.
- * -EINVAL: not an arena.
+ * Gives all idle memory of the arena back to the kernel and to the lock limit. With guards
+ * of the kind REGION the charge, not the memory, stays until no secret is left in a region.
+ * 0, -EINVAL (not an arena), or what the kernel refused: -ENOMEM, -EPERM, -ENOTSUP,
+ * -EAGAIN; what could not be given back stays wiped and protected.
  */
 SECUREMEM_API int securemem_arena_trim(securemem_arena *arena);
 

@@ -13,6 +13,7 @@
  * one before the start faults when S fills whole pages, and else breaks the canary, which
  * securemem_free finds. A secret costs its pages, ceil(S / P) of them, against the lock
  * limit, plus one page for a guard where guards are of the kind SECUREMEM_GUARDS_REGION.
+ * Text needs its own terminator: behind a secret there is canary, or a guard.
  */
 #ifndef SECUREMEM_SECRET_H
 #define SECUREMEM_SECRET_H

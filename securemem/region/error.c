@@ -88,8 +88,7 @@ static bool say_lock_limit(const char *operation, size_t needed)
     if (budget.soft - (budget.in_use < budget.soft ? budget.in_use : budget.soft) >=
         needed)
         return false;
-    say("%s: %zu bytes are needed, RLIMIT_MEMLOCK allows %zu and %zu are in "
-        "use; " LOCK_REMEDY,
+    say("%s: %zu bytes are needed, RLIMIT_MEMLOCK allows %zu and %zu are in use; " LOCK_REMEDY,
         operation, needed, budget.soft, budget.in_use);
     return true;
 }
@@ -135,14 +134,12 @@ static void say_refusal(const char *operation, int kernel_code, size_t needed)
         break;
     case ENOTSUP:
         say("%s: %s; this kernel does not have it: make the protection preferred or off "
-            "in "
-            "the arena's options, or use a newer kernel",
+            "in the arena's options, or use a newer kernel",
             operation, reason);
         break;
     default:
         say("%s: %s for %zu bytes; free memory, or raise the memory limit of the process "
-            "or "
-            "its control group",
+            "or its control group",
             operation, reason, needed);
     }
 }
@@ -181,8 +178,7 @@ int smem_error_budget(size_t needed, size_t budget, size_t in_use)
     last.limit = budget;
     last.in_use = in_use;
     say("budget: %zu bytes are needed, the arena's budget allows %zu and %zu are in use; "
-        "free "
-        "secrets or give the arena a larger securemem_arena_options.budget",
+        "free secrets or give the arena a larger securemem_arena_options.budget",
         needed, budget, in_use);
     return result;
 }
