@@ -26,10 +26,22 @@ static int flags_of_range(const char *start, const char *end,
         all.wiped = all.wiped && next.wiped;
         all.not_forked = all.not_forked && next.not_forked;
         all.mergeable = all.mergeable || next.mergeable;
+        all.readable = all.readable && next.readable;
+        all.writable = all.writable && next.writable;
     }
     if (result == 0)
         *out = all;
     return result;
+}
+
+/* By a probe of each page: a probe of many is true where one of them is locked. */
+static bool is_locked(const struct smem_region *region, uint32_t slot)
+{
+    char *data = smem_slot_data(region, slot);
+    for (size_t at = 0; at < region->slot_bytes; at += region->page)
+        if (smem_kernel_is_locked(data + at, region->page) != 1)
+            return false;
+    return true;
 }
 
 /* Without smaps: a probe for the lock, and what the kernel accepted for the rest. */
@@ -39,8 +51,7 @@ static void flags_of_calls(const struct smem_region *region, uint32_t slot,
     const securemem_arena_options *options = &region->options;
     bool fork = options->fork_safety != SECUREMEM_OFF && region->fork_refused == 0;
     *out = (struct smem_proc_mapping){
-        .locked =
-            smem_kernel_is_locked(smem_slot_data(region, slot), region->slot_bytes) == 1,
+        .locked = is_locked(region, slot),
         .not_dumped = options->no_dump != SECUREMEM_OFF && region->no_dump_refused == 0,
         .wiped = fork && options->fork == SECUREMEM_FORK_WIPE,
         .not_forked = fork && options->fork == SECUREMEM_FORK_DROP,
@@ -135,6 +146,10 @@ static void ask_kernel(const struct smem_region *region, uint32_t slot,
     if (flags_of_range(data, data + region->slot_bytes, &flags) != 0) {
         out->witness = SECUREMEM_WITNESS_CALLS;
         flags_of_calls(region, slot, &flags);
+    } else {
+        out->access = flags.writable   ? SECUREMEM_WRITE
+                      : flags.readable ? SECUREMEM_READ
+                                       : SECUREMEM_NONE;
     }
     out->lock.holds = flags.locked;
     out->guards.holds = guards_hold(region, slot);
@@ -154,6 +169,8 @@ int securemem_protection_of(const void *secret, securemem_protection *out)
     describe(place.region, place.slot, out);
     if (atomic_load(&place.region->object.state) == SMEM_REGION_LIVE)
         ask_kernel(place.region, place.slot, out);
+    else
+        out->access = SECUREMEM_NONE; /* there are no pages in this child */
     smem_place_release(&place);
     return 0;
 }
