@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 /* Linux's own numbers, for C libraries that are older than the kernel they run on. */
+#define FIXED_NOREPLACE       0x100000
 #define ADVICE_WIPEONFORK     18
 #define ADVICE_POPULATE_WRITE 23
 #define ADVICE_GUARD_INSTALL  102
@@ -42,6 +43,17 @@ int smem_kernel_reserve(size_t length, void **out)
         return -errno;
     *out = start;
     return 0;
+}
+
+int smem_kernel_reserve_at(void *start, size_t length)
+{
+    void *got = mmap(start, length, PROT_NONE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | FIXED_NOREPLACE, -1, 0);
+    if (got == MAP_FAILED)
+        return -errno;
+    if (got == start)
+        return 0;
+    return munmap(got, length) == 0 ? -EEXIST : -errno; /* an older kernel took a hint */
 }
 
 int smem_kernel_unmap(void *start, size_t length)

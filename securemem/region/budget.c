@@ -9,6 +9,7 @@
 #include "kernel/kernel.h"
 #include "kernel/procfs.h"
 #include "region/error.h"
+#include "region/fork.h"
 
 /* Linux's default of vm.max_map_count, where /proc does not say it. */
 #define DEFAULT_MAPPING_LIMIT 65530
@@ -135,6 +136,7 @@ int securemem_budget(securemem_budget_report *out)
 {
     if (out == NULL)
         return smem_error_argument("securemem_budget", "out is NULL");
+    smem_fork_check();
 
     struct smem_lock_budget locks;
     int result = smem_budget_of_locks(&locks);

@@ -8,6 +8,7 @@
 #include "region/error.h"
 #include "region/inherit.h"
 #include "region/locks.h"
+#include "region/wipe.h"
 
 static atomic_uint no_marker = 1;
 atomic_uint *_Atomic smem_fork_marker = &no_marker;
@@ -32,6 +33,7 @@ static void recover(void)
 {
     atomic_fetch_add(&epoch, 1);
     smem_budget_reset_charges();
+    smem_wipe_forget();
     smem_region_each(inherit, NULL);
     atomic_store(atomic_load(&smem_fork_marker), 1);
 }

@@ -129,9 +129,10 @@ static int lay_out(struct smem_region *region, const struct smem_region_plan *pl
     region->capacity = plan->capacity;
     region->guard_bytes = plan->kind == SMEM_UNGUARDED ? 0 : region->page;
     region->idle_head = region->returned_head = SMEM_NO_SLOT;
+    size_t stride;
     if (__builtin_mul_overflow(plan->slot_pages, region->page, &region->slot_bytes) ||
-        __builtin_mul_overflow(smem_region_stride(region), (size_t)plan->capacity,
-                               &region->length) ||
+        __builtin_add_overflow(region->slot_bytes, region->guard_bytes, &stride) ||
+        __builtin_mul_overflow(stride, (size_t)plan->capacity, &region->length) ||
         __builtin_add_overflow(region->length, region->guard_bytes, &region->length))
         return smem_error_own("mmap", ENOMEM,
                               "the size is larger than the address space");
@@ -196,17 +197,6 @@ give:
     return result;
 }
 
-/* Freed pointers outlive their region in the registry's memory of them, which is short.
- */
-static void remember_freed(const struct smem_region *region)
-{
-    uint32_t first =
-        region->used > SMEM_FREED_REMEMBERED ? region->used - SMEM_FREED_REMEMBERED : 0;
-    for (uint32_t i = first; i < region->used; i++)
-        if (smem_slot_state(region, i) != SMEM_SLOT_UNUSED)
-            smem_registry_remember_freed(smem_slot_secret(region, i));
-}
-
 static int unmap(struct smem_region *region)
 {
     atomic_store(&region->object.state, SMEM_REGION_ENDING);
@@ -228,9 +218,10 @@ int smem_region_release(struct smem_region *region)
         int result = unmap(region); /* unlocks as well, and ends the charge */
         if (result != 0)
             return result;
-        remember_freed(region);
     } else {
         smem_registry_remove(region);
+        if (region->placeholder)
+            (void)smem_kernel_unmap(region->base, region->length); /* it holds nothing */
     }
     smem_budget_discharge(region->charged);
     /* Refused, it stays as bookkeeping that nobody uses. */

@@ -98,6 +98,7 @@ struct smem_region {
     size_t held_bytes; /* committed: what counts against the owner's budget */
     size_t charged;    /* of those, locked */
 
+    bool placeholder; /* GONE, but its addresses are kept from other use */
     bool retired; /* hands out nothing more: a fork took what its secrets need */
     int guards_refused, no_dump_refused, fork_refused, no_merge_refused; /* errno */
 

@@ -133,7 +133,7 @@ bool smem_registry_was_freed(const void *address)
     bool found = false;
     smem_lock_registry();
     for (size_t i = 0; i < SMEM_FREED_REMEMBERED && !found; i++)
-        found = freed[i] == (uintptr_t)address;
+        found = address != NULL && freed[i] == (uintptr_t)address;
     smem_unlock_registry();
     return found;
 }

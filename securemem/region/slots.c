@@ -7,6 +7,7 @@
 #include "region/error.h"
 #include "region/fork.h"
 #include "region/region.h"
+#include "region/registry.h"
 
 /*
  * A batch of guard regions: at most so many slots and bytes at once, so that one call
@@ -380,6 +381,7 @@ int smem_region_take(struct smem_region *region, size_t allowance, uint32_t *out
 
 void smem_region_keep(struct smem_region *region, uint32_t slot)
 {
+    smem_registry_remember_freed(smem_slot_secret(region, slot));
     set_state(region, slot, SMEM_SLOT_IDLE);
     push(region, &region->idle_head, slot);
     region->idle++;
@@ -389,6 +391,7 @@ void smem_region_keep(struct smem_region *region, uint32_t slot)
 
 void smem_region_forget(struct smem_region *region, uint32_t slot)
 {
+    smem_registry_remember_freed(smem_slot_secret(region, slot));
     set_state(region, slot, SMEM_SLOT_RETURNED);
     push(region, &region->returned_head, slot);
     region->returned++;

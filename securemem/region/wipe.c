@@ -13,6 +13,11 @@
 
 static atomic_int wipers;
 
+void smem_wipe_forget(void)
+{
+    atomic_store(&wipers, 0);
+}
+
 struct wiper {
     enum smem_wipe_extent extent;
     int zeros; /* a descriptor of /dev/zero, or a negative errno */
@@ -88,6 +93,8 @@ static bool wipe_region(void *object, void *context)
 {
     struct smem_region *region = object;
     struct wiper *wiper = context;
+    if (atomic_load(&region->object.state) != SMEM_REGION_LIVE)
+        return true;
     uint32_t committed = atomic_load(&region->committed);
     for (uint32_t i = 0; i < committed; i++) {
         if (atomic_load(&region->object.state) != SMEM_REGION_LIVE)

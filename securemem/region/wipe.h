@@ -22,4 +22,7 @@ size_t smem_wipe_regions(enum smem_wipe_extent extent);
 /* Whether a wiper is at work. */
 bool smem_wiping(void);
 
+/* In a forked child: a wiper of another thread was not inherited. */
+void smem_wipe_forget(void);
+
 #endif

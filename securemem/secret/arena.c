@@ -149,10 +149,15 @@ static void end_region(securemem_arena *arena, struct smem_region *region, void 
 {
     struct ending *ending = context;
     bool mapped = atomic_load(&region->object.state) == SMEM_REGION_LIVE;
-    for (uint32_t i = 0; i < region->used && mapped; i++) {
+    for (uint32_t i = 0; i < region->used; i++) {
         enum smem_slot_state state = smem_slot_state(region, i);
         if (state != SMEM_SLOT_LIVE && state != SMEM_SLOT_HELD)
             continue;
+        if (!mapped) {
+            if (state == SMEM_SLOT_LIVE)
+                smem_budget_count_secret(-1);
+            continue;
+        }
         const void *secret = smem_slot_secret(region, i);
         bool intact = true;
         if (smem_secret_wipe(region, i, &intact) != 0)
