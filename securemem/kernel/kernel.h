@@ -37,8 +37,9 @@ enum smem_kernel_advice {
 
 /* Reserves length bytes of addresses without access and without memory, at *out. */
 int smem_kernel_reserve(size_t length, void **out);
-/* The same at start, which nothing occupies (MAP_FIXED_NOREPLACE, Linux 4.17). */
+/* The same at start, where nothing is mapped; -EEXIST where something is. */
 int smem_kernel_reserve_at(void *start, size_t length);
+
 int smem_kernel_unmap(void *start, size_t length);
 int smem_kernel_protect(void *start, size_t length, enum smem_kernel_access access);
 int smem_kernel_advise(void *start, size_t length, enum smem_kernel_advice advice);

@@ -47,13 +47,16 @@ int smem_kernel_reserve(size_t length, void **out)
 
 int smem_kernel_reserve_at(void *start, size_t length)
 {
-    void *got = mmap(start, length, PROT_NONE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | FIXED_NOREPLACE, -1, 0);
+    /* A kernel before 4.17 takes the address for a hint. */
+    void *got =
+        mmap(start, length, PROT_NONE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | FIXED_NOREPLACE, -1, 0);
     if (got == MAP_FAILED)
         return -errno;
     if (got == start)
         return 0;
-    return munmap(got, length) == 0 ? -EEXIST : -errno; /* an older kernel took a hint */
+    (void)munmap(got, length);
+    return -EEXIST;
 }
 
 int smem_kernel_unmap(void *start, size_t length)

@@ -16,11 +16,21 @@
 
 #define LOCK_REMEDY                                                                      \
     "raise it (ulimit -l, LimitMEMLOCK= in systemd, --ulimit memlock= in Docker) or "    \
-    "grant "                                                                             \
-    "CAP_IPC_LOCK"
+    "grant CAP_IPC_LOCK"
 
 static _Thread_local char message[MESSAGE_BYTES];
 static _Thread_local securemem_error last;
+static _Thread_local unsigned holds; /* of smem_error_hold, which nest */
+
+void smem_error_hold(void)
+{
+    holds++;
+}
+
+void smem_error_resume(void)
+{
+    holds--;
+}
 
 const securemem_error *securemem_last_error(void)
 {
@@ -133,8 +143,8 @@ static void say_refusal(const char *operation, int kernel_code, size_t needed)
             operation, reason);
         break;
     case ENOTSUP:
-        say("%s: %s; this kernel does not have it: make the protection preferred or off "
-            "in the arena's options, or use a newer kernel",
+        say("%s: %s; this kernel does not have it, or a sandbox hides it: make the "
+            "protection preferred or off in the arena's options, or use a newer kernel",
             operation, reason);
         break;
     default:
@@ -147,6 +157,8 @@ static void say_refusal(const char *operation, int kernel_code, size_t needed)
 int smem_error_kernel(const char *operation, int kernel_code, size_t needed)
 {
     int code = -kernel_code;
+    if (holds > 0)
+        return -narrowed(code);
     int result = record(operation, narrowed(code), code, needed);
     say_refusal(operation, code, needed);
     return result;
@@ -159,6 +171,8 @@ int smem_error_argument(const char *operation, const char *text)
 
 int smem_error_own(const char *operation, int code, const char *text)
 {
+    if (holds > 0)
+        return -code;
     int result = record(operation, code, 0, 0);
     say("%s: %s", operation, text);
     return result;
@@ -174,6 +188,8 @@ int smem_error_unreadable(const char *path, int kernel_code)
 
 int smem_error_budget(size_t needed, size_t budget, size_t in_use)
 {
+    if (holds > 0)
+        return -ENOMEM;
     int result = record("budget", ENOMEM, 0, needed);
     last.limit = budget;
     last.in_use = in_use;

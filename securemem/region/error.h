@@ -21,6 +21,13 @@ int smem_error_own(const char *operation, int code, const char *message);
 /* A file of /proc cannot be read: -EPERM. kernel_code is a negative errno. */
 int smem_error_unreadable(const char *path, int kernel_code);
 
+/*
+ * Between the two, refusals leave no record: while a refused call is undone the first
+ * error is the one to tell.
+ */
+void smem_error_hold(void);
+void smem_error_resume(void);
+
 /* The arena's budget is reached: -ENOMEM. */
 int smem_error_budget(size_t needed, size_t budget, size_t in_use);
 

@@ -62,8 +62,9 @@ static void make_marker(void)
     void *start;
     if (smem_kernel_reserve(page, &start) != 0)
         return;
-    if (smem_kernel_unlock(start, page) != 0 ||
-        smem_kernel_advise(start, page, SMEM_ADVICE_UNKNOWN) != -EINVAL ||
+    if ((smem_kernel_unlock(start, page) != 0 &&
+         smem_kernel_is_locked(start, page) != 0) ||
+        smem_kernel_advise(start, page, SMEM_ADVICE_UNKNOWN) == 0 ||
         smem_kernel_advise(start, page, SMEM_ADVICE_WIPEONFORK) != 0 ||
         smem_kernel_protect(start, page, SMEM_ACCESS_WRITE) != 0) {
         (void)smem_kernel_unmap(start, page); /* it was never used */

@@ -119,10 +119,9 @@ void smem_region_inherit(struct smem_region *region)
 
     enum smem_inheritance inheritance = smem_region_inheritance(region);
     if (inheritance == SMEM_INHERITS_NOTHING) {
-        /* So that no new secret has the address of one that can still be freed here. */
-        region->placeholder =
-            smem_kernel_reserve_at(region->base, region->length) == 0;
         region->retired = true;
+        /* Else the child's next region may lie there, and its secrets at old pointers. */
+        region->placeholder = smem_kernel_reserve_at(region->base, region->length) == 0;
         atomic_store(&region->object.state, SMEM_REGION_GONE);
         return;
     }

@@ -33,7 +33,7 @@ int smem_metadata_map(size_t length, void **out)
 
     /* Under mlockall(MCL_FUTURE) the mapping is born locked and charged. */
     result = smem_kernel_unlock(start, whole);
-    if (result != 0) {
+    if (result != 0 && smem_kernel_is_locked(start, whole) != 0) {
         result = smem_error_kernel("munlock", result, whole);
         goto unmap;
     }

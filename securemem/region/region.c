@@ -13,12 +13,12 @@
 static struct smem_pool pool = {.object_size = sizeof(struct smem_region)};
 
 /*
- * Emulators accept every advice and do nothing (qemu-user 7.2 gives 0 for any number). A
- * kernel that refuses one that does not exist means what it says of the others.
+ * Emulators accept every advice and do nothing (qemu-user 7.2 gives 0 for any number). Who
+ * refuses one that does not exist, a kernel or a sandbox, means what it says of others.
  */
 static bool advice_is_meant(const struct smem_region *region)
 {
-    return smem_kernel_advise(region->base, region->page, SMEM_ADVICE_UNKNOWN) == -EINVAL;
+    return smem_kernel_advise(region->base, region->page, SMEM_ADVICE_UNKNOWN) != 0;
 }
 
 /* One piece of advice for the whole reservation, as its policy wants it. */
@@ -89,9 +89,12 @@ static int reserve(struct smem_region *region)
         return smem_error_kernel("mmap", result, region->length);
     region->base = base;
 
-    /* Under mlockall(MCL_FUTURE) it is born locked: guards are charged, and refused. */
+    /*
+     * Under mlockall(MCL_FUTURE) it is born locked: guards are charged, and refused. A
+     * sandbox that refuses to unlock what has no lock takes nothing away.
+     */
     result = smem_kernel_unlock(region->base, region->length);
-    if (result != 0) {
+    if (result != 0 && smem_kernel_is_locked(region->base, region->length) != 0) {
         result = smem_error_kernel("munlock", result, region->length);
         goto unmap;
     }
@@ -202,10 +205,11 @@ static int unmap(struct smem_region *region)
     atomic_store(&region->object.state, SMEM_REGION_ENDING);
     while (smem_wiping())
         smem_kernel_yield();
-    smem_registry_remove(region);
     int result = smem_kernel_unmap(region->base, region->length);
-    if (result == 0)
+    if (result == 0) {
+        smem_registry_remove(region);
         return 0;
+    }
     result = smem_error_kernel("munmap", result, region->length);
     region->retired = true;
     atomic_store(&region->object.state, SMEM_REGION_LIVE);
@@ -219,15 +223,25 @@ int smem_region_release(struct smem_region *region)
         if (result != 0)
             return result;
     } else {
-        smem_registry_remove(region);
         if (region->placeholder)
             (void)smem_kernel_unmap(region->base, region->length); /* it holds nothing */
+        smem_registry_remove(region);
     }
     smem_budget_discharge(region->charged);
     /* Refused, it stays as bookkeeping that nobody uses. */
     (void)unmap_slots(region);
     smem_pool_give(&pool, region);
     return 0;
+}
+
+void smem_region_unlock(struct smem_region *region)
+{
+    if (smem_kernel_unlock(region->base, region->length) != 0)
+        return;
+    for (uint32_t i = 0; i < region->committed; i++)
+        region->slots[i].locked = false;
+    smem_budget_discharge(region->charged);
+    region->charged = 0;
 }
 
 bool smem_region_has_room(const struct smem_region *region)

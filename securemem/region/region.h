@@ -98,8 +98,8 @@ struct smem_region {
     size_t held_bytes; /* committed: what counts against the owner's budget */
     size_t charged;    /* of those, locked */
 
-    bool placeholder; /* GONE, but its addresses are kept from other use */
-    bool retired; /* hands out nothing more: a fork took what its secrets need */
+    bool placeholder; /* GONE: its addresses are reserved, for nobody */
+    bool retired;     /* hands out nothing more: a fork took what its secrets need */
     int guards_refused, no_dump_refused, fork_refused, no_merge_refused; /* errno */
 
     struct smem_slot *slots;
@@ -124,6 +124,11 @@ int smem_region_create(const struct smem_region_plan *plan, struct smem_region *
  * errno, recorded, it stays whole but is retired.
  */
 int smem_region_release(struct smem_region *region);
+
+/* Unlocks all of a region without a LIVE or HELD slot. A refusal is no error: it is tried
+ * in vain, and the charge stays.
+ */
+void smem_region_unlock(struct smem_region *region);
 
 /* Whether smem_region_take may succeed. */
 bool smem_region_has_room(const struct smem_region *region);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* From an address to its region, in the time of a binary search. Has a lock of its own.
- */
+/* From an address to its region, by a binary search under a lock of its own. */
 #ifndef SMEM_REGISTRY_H
 #define SMEM_REGISTRY_H
 
@@ -20,7 +19,7 @@ void smem_registry_remove(const struct smem_region *region);
  */
 struct smem_region *smem_registry_acquire(const void *address);
 
-/* The last SMEM_FREED_REMEMBERED secrets that were freed and whose region is gone. */
+/* The last secrets that were freed, known when their region is gone. */
 #define SMEM_FREED_REMEMBERED 512U
 
 void smem_registry_remember_freed(const void *secret);

@@ -181,17 +181,18 @@ static int bring_back(struct smem_region *region, uint32_t slot)
         return result;
     result = lock_by_policy(region, slot);
     if (result != 0)
-        goto close;
+        goto undo;
     result = populate(region, slot);
     if (result != 0)
-        goto unlock;
+        goto undo;
     return 0;
 
     /* What stays open or locked after a refusal holds zeros and is tried again later. */
-unlock:
-    (void)unlock_slot(region, slot);
-close:
+undo:
+    smem_error_hold();
+    (void)unlock_slot(region, slot); /* where it is locked */
     (void)make_inaccessible(region, slot);
+    smem_error_resume();
     return result;
 }
 

@@ -44,10 +44,12 @@ static int overwrite(const struct wiper *wiper, char *start, size_t length)
         long count = smem_kernel_read(wiper->zeros, start, length);
         if (count == -EINTR)
             continue;
-        if (count < 0)
-            return (int)count;
-        if (count == 0)
+        if (count == -EFAULT)
             return -EFAULT;
+        if (count <= 0) { /* a sandbox refuses it, or it is not /dev/zero */
+            sodium_memzero(start, length);
+            return 0;
+        }
         start += count;
         length -= (size_t)count;
     }
@@ -60,8 +62,12 @@ static void restore_access(struct smem_region *region, uint32_t slot)
     unsigned char before = SMEM_ACCESS_WRITE, now;
     while ((now = atomic_load(&region->slots[slot].access)) != before) {
         if (smem_kernel_protect(smem_slot_data(region, slot), region->slot_bytes, now) !=
-            0)
-            return; /* stays accessible, and holds zeros */
+            0) {
+            /* It stays accessible, and holds zeros. */
+            (void)atomic_compare_exchange_strong(&region->slots[slot].access, &now,
+                                                 before);
+            return;
+        }
         before = now;
     }
 }
@@ -93,8 +99,6 @@ static bool wipe_region(void *object, void *context)
 {
     struct smem_region *region = object;
     struct wiper *wiper = context;
-    if (atomic_load(&region->object.state) != SMEM_REGION_LIVE)
-        return true;
     uint32_t committed = atomic_load(&region->committed);
     for (uint32_t i = 0; i < committed; i++) {
         if (atomic_load(&region->object.state) != SMEM_REGION_LIVE)

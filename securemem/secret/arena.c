@@ -145,32 +145,36 @@ struct ending {
     bool incomplete;
 };
 
+static void end_slot(struct smem_region *region, uint32_t slot, struct ending *ending)
+{
+    const void *secret = smem_slot_secret(region, slot);
+    bool intact = true;
+    if (smem_secret_wipe(region, slot, &intact) != 0)
+        ending->incomplete = true;
+    else
+        smem_region_keep(region, slot);
+    if (!intact && ending->broken == NULL)
+        ending->broken = secret;
+}
+
 static void end_region(securemem_arena *arena, struct smem_region *region, void *context)
 {
     struct ending *ending = context;
+    /* A child that did not inherit its pages has only the bookkeeping to end. */
     bool mapped = atomic_load(&region->object.state) == SMEM_REGION_LIVE;
     for (uint32_t i = 0; i < region->used; i++) {
         enum smem_slot_state state = smem_slot_state(region, i);
-        if (state != SMEM_SLOT_LIVE && state != SMEM_SLOT_HELD)
-            continue;
-        if (!mapped) {
-            if (state == SMEM_SLOT_LIVE)
-                smem_budget_count_secret(-1);
-            continue;
-        }
-        const void *secret = smem_slot_secret(region, i);
-        bool intact = true;
-        if (smem_secret_wipe(region, i, &intact) != 0)
-            ending->incomplete = true;
-        else
-            smem_region_keep(region, i);
         if (state == SMEM_SLOT_LIVE)
             smem_budget_count_secret(-1);
-        if (!intact && ending->broken == NULL)
-            ending->broken = secret;
+        if (mapped && (state == SMEM_SLOT_LIVE || state == SMEM_SLOT_HELD))
+            end_slot(region, i, ending);
     }
-    if (region->live == 0 || !mapped)
-        (void)smem_arena_drop_region(arena, region); /* recorded; it is wiped */
+    if (mapped && region->live > 0)
+        return;
+    if (smem_arena_drop_region(arena, region) != 0) {
+        smem_arena_unlock_region(arena, region); /* recorded; it is wiped */
+        ending->incomplete = true;
+    }
 }
 
 void securemem_arena_destroy(securemem_arena *arena)

@@ -59,6 +59,12 @@ int smem_arena_trim(securemem_arena *arena);
  */
 int smem_arena_drop_region(securemem_arena *arena, struct smem_region *region);
 
+/*
+ * With the stripe held: a region without a LIVE or HELD slot that the kernel refuses to
+ * unmap gives back its locks.
+ */
+void smem_arena_unlock_region(securemem_arena *arena, struct smem_region *region);
+
 /* With the stripe held: visits every region; visit may drop the one it is given. */
 void smem_arena_each_region(securemem_arena *arena,
                             void (*visit)(securemem_arena *arena,

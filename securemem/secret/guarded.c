@@ -92,11 +92,20 @@ void smem_arena_each_region(securemem_arena *arena,
 
 int smem_arena_drop_region(securemem_arena *arena, struct smem_region *region)
 {
+    size_t held_bytes = region->held_bytes;
+    size_t idle_bytes = region->idle * region->slot_bytes;
+    size_t class = class_of(pages_of(region));
+    uint32_t capacity = region->capacity;
     unlist(region);
-    arena->held_bytes -= region->held_bytes;
-    arena->idle_bytes -= region->idle * region->slot_bytes;
-    arena->class_capacity[class_of(pages_of(region))] -= region->capacity;
-    return smem_region_release(region);
+    int result = smem_region_release(region);
+    if (result != 0) {
+        list(arena, region); /* retired, for another try */
+        return result;
+    }
+    arena->held_bytes -= held_bytes;
+    arena->idle_bytes -= idle_bytes;
+    arena->class_capacity[class] -= capacity;
+    return 0;
 }
 
 static size_t allowance_of(const securemem_arena *arena)
@@ -156,8 +165,11 @@ static int take_from_new(securemem_arena *arena, size_t pages, enum smem_region_
     if (result != 0)
         return result;
     result = take_from(arena, *region, slot);
-    if (result != 0)
+    if (result != 0) {
+        smem_error_hold();
         (void)smem_arena_drop_region(arena, *region); /* empty; the first error is told */
+        smem_error_resume();
+    }
     return result;
 }
 
@@ -294,6 +306,19 @@ static void retry_held(securemem_arena *arena, struct smem_region *region, int *
     }
 }
 
+/* Until all is given back or the kernel refuses. 0 or the negative errno, recorded. */
+static int return_all_idle(securemem_arena *arena, struct smem_region *region)
+{
+    struct before before = look(region);
+    int result = 0;
+    for (uint32_t left = region->idle; left > 0 && region->idle == left; left--) {
+        int returned = smem_region_return_idle(region);
+        result = returned != 0 ? returned : result;
+    }
+    settle(arena, region, before);
+    return result;
+}
+
 static void trim_region(securemem_arena *arena, struct smem_region *region, void *context)
 {
     int *result = context;
@@ -302,15 +327,12 @@ static void trim_region(securemem_arena *arena, struct smem_region *region, void
     retry_held(arena, region, result);
     if (region->live == 0) {
         int dropped = smem_arena_drop_region(arena, region);
-        *result = dropped != 0 ? dropped : *result;
-        return;
+        if (dropped == 0)
+            return;
+        *result = dropped;
     }
-    struct before before = look(region);
-    for (uint32_t left = region->idle; left > 0 && region->idle == left; left--) {
-        int returned = smem_region_return_idle(region);
-        *result = returned != 0 ? returned : *result;
-    }
-    settle(arena, region, before);
+    int returned = return_all_idle(arena, region); /* at least the locks */
+    *result = returned != 0 ? returned : *result;
 }
 
 int smem_arena_trim(securemem_arena *arena)
@@ -318,4 +340,10 @@ int smem_arena_trim(securemem_arena *arena)
     int result = 0;
     smem_arena_each_region(arena, trim_region, &result);
     return result;
+}
+
+void smem_arena_unlock_region(securemem_arena *arena, struct smem_region *region)
+{
+    (void)return_all_idle(arena, region);
+    smem_region_unlock(region);
 }

@@ -4,6 +4,7 @@
 #include <securemem/secret.h>
 
 #include "region/budget.h"
+#include "region/error.h"
 #include "region/locks.h"
 #include "secret/copy.h"
 #include "secret/misuse.h"
@@ -38,12 +39,18 @@ static int copy_to_new(struct smem_place old, size_t size, struct smem_place *ou
                   smem_slot_secret(old.region, old.slot),
                   old_size < size ? old_size : size);
     }
+    if (result != 0)
+        smem_error_hold();
     int restored = smem_region_set_access(old.region, old.slot, access);
+    if (result != 0)
+        smem_error_resume();
     if (result == 0 && restored != 0) {
         bool intact;
+        smem_error_hold();
         (void)smem_secret_wipe(out->region, out->slot, &intact); /* it is writable */
         smem_budget_count_secret(-1);
         smem_arena_give_slot(arena, out->region, out->slot);
+        smem_error_resume();
         return restored;
     }
     return result;
@@ -73,8 +80,11 @@ static void *move(struct smem_place old, size_t size, bool *intact)
     int result = copy_to_new(old, size, &new);
     if (result == 0) {
         result = hand_over(old, new);
-        if (result != 0)
+        if (result != 0) {
+            smem_error_hold();
             end(new, intact);
+            smem_error_resume();
+        }
     }
     if (result != 0) {
         errno = -result;
