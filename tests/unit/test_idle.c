@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: ISC */
+/* What a free leaves: nothing, or idle memory that is wiped, locked and used again. */
+#include "unit/unit.h"
+
+static securemem_arena *idle_arena(securemem_guard_kind kind, size_t idle)
+{
+    return arena_of((securemem_arena_options){.guard_kind = kind, .idle = idle});
+}
+
+/* A neighbour keeps the region, so that what is seen is the slot and not its end. */
+static void without_idle_memory_a_freed_secret_faults(void **state)
+{
+    (void)state;
+    securemem_guard_kind kinds[2];
+    size_t count = guard_kinds(kinds);
+    for (size_t k = 0; k < count; k++) {
+        securemem_arena *arena = idle_arena(kinds[k], 0);
+        char *neighbour = securemem_arena_alloc(arena, 32);
+        char *secret = securemem_arena_alloc(arena, 32);
+        assert_non_null(neighbour);
+        assert_non_null(secret);
+        memset(secret, 1, 32);
+        memset(neighbour, 2, 32);
+        securemem_free(secret);
+        assert_false(view_readable(secret));
+        assert_true(all_bytes_are(neighbour, 32, 2));
+        assert_int_equal(budget_now().charged, view_locked_bytes());
+        securemem_free(neighbour);
+        struct view view;
+        assert_false(view_at(secret, &view));
+        assert_false(view_at(neighbour, &view));
+        securemem_arena_destroy(arena);
+    }
+}
+
+static void without_idle_memory_a_free_gives_the_lock_back(void **state)
+{
+    (void)state;
+    securemem_arena *arena = idle_arena(SECUREMEM_GUARDS_PROT_NONE, 0);
+    void *neighbour = securemem_arena_alloc(arena, 32);
+    assert_non_null(neighbour);
+    size_t locked = view_locked_bytes();
+    void *secret = securemem_arena_alloc(arena, 32);
+    assert_non_null(secret);
+    assert_int_equal(view_locked_bytes(), locked + view_page_size());
+    securemem_free(secret);
+    assert_int_equal(view_locked_bytes(), locked);
+    assert_int_equal(budget_now().charged, locked);
+    securemem_arena_destroy(arena);
+}
+
+static void idle_memory_is_wiped_locked_and_used_again(void **state)
+{
+    (void)state;
+    securemem_guard_kind kinds[2];
+    size_t count = guard_kinds(kinds), page = view_page_size();
+    for (size_t k = 0; k < count; k++) {
+        securemem_arena *arena = idle_arena(kinds[k], SIZE_MAX);
+        char *secret = securemem_arena_alloc(arena, 100);
+        assert_non_null(secret);
+        memset(secret, 0x3c, 100);
+        assert_int_equal(securemem_set_access(secret, SECUREMEM_NONE), 0);
+        char *first = first_page(secret, 100);
+        size_t locked = view_locked_bytes();
+        securemem_free(secret);
+        assert_int_equal(view_locked_bytes(), locked);
+        struct view view;
+        assert_true(view_at(first, &view));
+        assert_true(view_has(&view, "lo"));
+        assert_true(all_bytes_are(first, page, 0));
+
+        char *again = securemem_arena_alloc(arena, 40);
+        assert_non_null(again);
+        assert_ptr_equal(first_page(again, 40), first);
+        assert_true(all_bytes_are(again, 40, 0));
+        assert_true(permissions_are(again, "rw-p"));
+        assert_int_equal(view_locked_bytes(), locked);
+        securemem_free(again);
+        securemem_arena_destroy(arena);
+    }
+}
+
+static void no_more_is_idle_than_was_asked_for(void **state)
+{
+    (void)state;
+    size_t page = view_page_size();
+    securemem_arena *arena = idle_arena(SECUREMEM_GUARDS_PROT_NONE, 2 * page);
+    size_t locked = view_locked_bytes();
+    void *secrets[8];
+    for (size_t i = 0; i < COUNT(secrets); i++) {
+        secrets[i] = securemem_arena_alloc(arena, 16);
+        assert_non_null(secrets[i]);
+    }
+    for (size_t i = 0; i < COUNT(secrets); i++)
+        securemem_free(secrets[i]);
+    assert_int_equal(view_locked_bytes() - locked, 2 * page);
+    securemem_arena_destroy(arena);
+    assert_int_equal(view_locked_bytes(), locked);
+}
+
+static void trim_gives_idle_memory_back(void **state)
+{
+    (void)state;
+    securemem_guard_kind kinds[2];
+    size_t count = guard_kinds(kinds), mappings = view_mappings();
+    for (int round = 0; round < 2; round++)
+        for (size_t k = 0; k < count; k++) {
+            securemem_arena *arena = idle_arena(kinds[k], SIZE_MAX);
+            size_t locked = view_locked_bytes();
+            void *secrets[40];
+            for (size_t i = 0; i < COUNT(secrets); i++) {
+                secrets[i] = securemem_arena_alloc(arena, 1 + i % 3 * view_page_size());
+                assert_non_null(secrets[i]);
+            }
+            for (size_t i = 0; i < COUNT(secrets); i++)
+                securemem_free(secrets[i]);
+            assert_true(view_locked_bytes() > locked);
+            assert_int_equal(securemem_arena_trim(arena), 0);
+            assert_int_equal(view_locked_bytes(), locked);
+            assert_int_equal(budget_now().charged, locked);
+            if (round == 0)
+                mappings = view_mappings(); /* warm */
+            else
+                assert_true(view_mappings() <= mappings);
+            assert_int_equal(securemem_arena_trim(arena), 0);
+            void *after = securemem_arena_alloc(arena, 16);
+            assert_non_null(after);
+            securemem_arena_destroy(arena);
+        }
+}
+
+static void trim_leaves_live_secrets_alone(void **state)
+{
+    (void)state;
+    securemem_guard_kind kinds[2];
+    size_t count = guard_kinds(kinds);
+    for (size_t k = 0; k < count; k++) {
+        securemem_arena *arena = idle_arena(kinds[k], SIZE_MAX);
+        char *secrets[20];
+        for (size_t i = 0; i < COUNT(secrets); i++) {
+            secrets[i] = securemem_arena_alloc(arena, 32);
+            assert_non_null(secrets[i]);
+            memset(secrets[i], (int)i, 32);
+        }
+        for (size_t i = 0; i < COUNT(secrets); i += 2)
+            securemem_free(secrets[i]);
+        assert_int_equal(securemem_arena_trim(arena), 0);
+        assert_int_equal(budget_now().charged, view_locked_bytes());
+        for (size_t i = 0; i < COUNT(secrets); i++) {
+            securemem_protection report;
+            if (i % 2 == 0) {
+                assert_false(view_readable(secrets[i]));
+                continue;
+            }
+            assert_true(all_bytes_are(secrets[i], 32, (unsigned char)i));
+            assert_int_equal(securemem_protection(secrets[i], &report), 0);
+            assert_int_equal(report.lock.holds, 1);
+            assert_int_equal(report.guards.holds, 1);
+        }
+        for (size_t i = 0; i < COUNT(secrets); i += 2) {
+            secrets[i] = securemem_arena_alloc(arena, 32);
+            assert_non_null(secrets[i]);
+            assert_true(all_bytes_are(secrets[i], 32, 0));
+        }
+        assert_int_equal(budget_now().charged, view_locked_bytes());
+        securemem_arena_destroy(arena);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_idle_memory_a_freed_secret_faults),
+        cmocka_unit_test(without_idle_memory_a_free_gives_the_lock_back),
+        cmocka_unit_test(idle_memory_is_wiped_locked_and_used_again),
+        cmocka_unit_test(no_more_is_idle_than_was_asked_for),
+        cmocka_unit_test(trim_gives_idle_memory_back),
+        cmocka_unit_test(trim_leaves_live_secrets_alone),
+    };
+    return RUN_GROUP(tests);
+}
