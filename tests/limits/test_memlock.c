@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: ISC */
+/* RLIMIT_MEMLOCK: what fits is locked, what does not is refused with the remedy. */
+#include <errno.h>
+#include <securemem.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "limits/many.h"
+#include "support/need.h"
+#include "support/smaps.h"
+#include "support/view.h"
+
+#define SIZE 32
+#define KIB  1024UL
+#define MIB  (1024UL * KIB)
+#define MOST 4096
+
+static void *secrets[MOST];
+
+static int names_the_limit(const securemem_error *error)
+{
+    return strstr(error->message, "RLIMIT_MEMLOCK") != NULL &&
+           strstr(error->message, "LimitMEMLOCK=") != NULL &&
+           strstr(error->message, "CAP_IPC_LOCK") != NULL;
+}
+
+static size_t alloc_until_refused(securemem_arena *arena, size_t most)
+{
+    size_t n = 0;
+    while (n < most && (secrets[n] = securemem_arena_alloc(arena, SIZE)) != NULL)
+        n++;
+    return n;
+}
+
+static int at_a_limit_of_0(void *argument)
+{
+    (void)argument;
+    if (!child_become_ordinary(0))
+        return SKIP_EXIT;
+    errno = 0;
+    NEED(securemem_alloc(SIZE) == NULL);
+    NEED(errno == EPERM);
+    const securemem_error *error = securemem_last_error();
+    NEED(error->code == EPERM && error->kernel_code == EPERM);
+    NEED(error->limit == 0 && error->needed == view_page_size());
+    NEED(names_the_limit(error));
+    NEED(view_locked_bytes() == 0);
+    return 0;
+}
+
+static void a_limit_of_0_gives_no_secret_and_names_the_remedy(void **state)
+{
+    (void)state;
+    if (child_skips(at_a_limit_of_0, NULL))
+        SKIP("this process may not lower its limit or leave root");
+}
+
+/* Fills the limit: exactly its pages are locked, the next is refused, a free makes room.
+ */
+static int fill_the_limit(void *argument)
+{
+    size_t limit = *(size_t *)argument, page = view_page_size();
+    if (!child_become_ordinary(limit))
+        return SKIP_EXIT;
+    securemem_arena *arena = securemem_arena_create(NULL);
+    NEED(arena != NULL);
+    size_t n = alloc_until_refused(arena, MOST);
+    NEED(errno == ENOMEM);
+    NEED(n == limit / page);
+    const securemem_error *error = securemem_last_error();
+    NEED(error->code == ENOMEM && error->kernel_code == ENOMEM);
+    NEED(error->needed == page && error->limit == limit && error->in_use == limit);
+    NEED(names_the_limit(error));
+
+    struct many many;
+    many_look(secrets, n, &many);
+    NEED(many.locked == n && many.guarded == n && many.not_dumped == n);
+    NEED(many.wiped == n && view_locked_bytes() == limit);
+
+    securemem_free(secrets[n / 2]);
+    secrets[n / 2] = securemem_arena_alloc(arena, SIZE);
+    NEED(secrets[n / 2] != NULL);
+    NEED(securemem_arena_alloc(arena, SIZE) == NULL && errno == ENOMEM);
+    many_look(secrets, n, &many);
+    NEED(many.locked == n && many.guarded == n && view_locked_bytes() == limit);
+    securemem_arena_destroy(arena);
+    NEED(view_locked_bytes() == 0);
+    return 0;
+}
+
+static void a_limit_of_64_kib_is_filled_to_its_last_page(void **state)
+{
+    (void)state;
+    size_t limit = 64 * KIB;
+    if (child_skips(fill_the_limit, &limit))
+        SKIP("this process may not lower its limit or leave root");
+}
+
+static void a_limit_of_8_mib_holds_2048_guarded_secrets(void **state)
+{
+    (void)state;
+    size_t limit = 8 * MIB;
+    if (child_skips(fill_the_limit, &limit))
+        SKIP("this process has a smaller limit than 8 MiB");
+}
+
+/* Beyond the limit a preferred lock is missing, and the report says so, as smaps does. */
+static int prefer_the_lock(void *argument)
+{
+    size_t limit = *(size_t *)argument;
+    if (!child_become_ordinary(limit))
+        return SKIP_EXIT;
+    securemem_arena *arena =
+        securemem_arena_create(&(securemem_arena_options){.lock = SECUREMEM_PREFERRED});
+    NEED(arena != NULL);
+    size_t locked = 0, n = 2 * limit / view_page_size() + 1;
+    NEED(alloc_until_refused(arena, n) == n);
+    smaps_read();
+    for (size_t i = 0; i < n; i++) {
+        securemem_protection says;
+        NEED(securemem_protection(secrets[i], &says) == 0);
+        NEED(says.witness == SECUREMEM_WITNESS_SMAPS && says.guards.holds);
+        NEED(says.lock.holds == smaps_at(secrets[i])->locked);
+        NEED(says.lock.holds || says.lock.refused == (limit == 0 ? EPERM : ENOMEM));
+        locked += says.lock.holds != 0;
+    }
+    NEED(locked == limit / view_page_size() && view_locked_bytes() == limit);
+    return 0;
+}
+
+static void a_preferred_lock_beyond_the_limit_is_reported_missing(void **state)
+{
+    (void)state;
+    size_t limits[] = {0, 64 * KIB};
+    for (size_t i = 0; i < 2; i++)
+        if (child_skips(prefer_the_lock, &limits[i]))
+            SKIP("this process may not lower its limit or leave root");
+}
+
+/* mlockall(MCL_FUTURE) locks and charges reservations, and forbids guards in them. */
+static int lock_everything_first(void *argument)
+{
+    securemem_guard_kind kind = *(securemem_guard_kind *)argument;
+    size_t page = view_page_size(), n = 40;
+    smaps_read(); /* its table, before it would be locked */
+    (void)view_mappings();
+    if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
+        return SKIP_EXIT;
+    securemem_arena *arena =
+        securemem_arena_create(&(securemem_arena_options){.guard_kind = kind});
+    NEED(arena != NULL);
+    securemem_budget_report report;
+    size_t before = view_locked_bytes();
+    NEED(alloc_until_refused(arena, n) == n);
+    size_t charged = view_locked_bytes() - before;
+    NEED(securemem_budget(&report) == 0 && report.charged == charged);
+    if (kind == SECUREMEM_GUARDS_PROT_NONE)
+        NEED(charged == n * page);
+    NEED(many_probe_guards(secrets, n) == n);
+    struct many many;
+    many_look(secrets, n, &many);
+    NEED(many.locked == n && many.not_dumped == n && many.wiped == n);
+    securemem_protection says;
+    NEED(securemem_protection(secrets[n - 1], &says) == 0);
+    NEED(says.lock.holds && says.guards.holds && says.guard_kind == kind);
+    securemem_arena_destroy(arena);
+    NEED(view_locked_bytes() == before);
+    return 0;
+}
+
+static int lock_everything_as_ordinary(void *argument)
+{
+    /* Room for the program itself, and not for reservations that stay charged. */
+    if (!child_become_ordinary(8 * MIB))
+        return SKIP_EXIT;
+    return lock_everything_first(argument);
+}
+
+static void under_mlockall_secrets_have_guards_that_are_not_charged(void **state)
+{
+    (void)state;
+    securemem_guard_kind kinds[] = {SECUREMEM_GUARDS_PROT_NONE, SECUREMEM_GUARDS_REGION};
+    for (size_t i = 0; i < 2; i++)
+        if (child_skips(lock_everything_first, &kinds[i]))
+            SKIP("mlockall is refused here");
+}
+
+static void under_mlockall_and_a_limit_secrets_have_guards(void **state)
+{
+    (void)state;
+    securemem_guard_kind kinds[] = {SECUREMEM_GUARDS_PROT_NONE, SECUREMEM_GUARDS_REGION};
+    for (size_t i = 0; i < 2; i++)
+        if (child_skips(lock_everything_as_ordinary, &kinds[i]))
+            SKIP("this program does not fit under a limit of 8 MiB here");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_limit_of_0_gives_no_secret_and_names_the_remedy),
+        cmocka_unit_test(a_limit_of_64_kib_is_filled_to_its_last_page),
+        cmocka_unit_test(a_limit_of_8_mib_holds_2048_guarded_secrets),
+        cmocka_unit_test(a_preferred_lock_beyond_the_limit_is_reported_missing),
+        cmocka_unit_test(under_mlockall_secrets_have_guards_that_are_not_charged),
+        cmocka_unit_test(under_mlockall_and_a_limit_secrets_have_guards),
+    };
+    return RUN_GROUP(tests);
+}
