@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: ISC */
+#include "faults/plans.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+#define MOST_CODES 6
+#define END        1 /* not an errno that a call gives */
+
+/* What Linux, its modules for security and a seccomp filter answer with. */
+static const int codes[FAULT_FUNCTIONS][MOST_CODES] = {
+    [FAULT_RESERVE] = {-ENOMEM, -EAGAIN, -EPERM, END},
+    [FAULT_RESERVE_AT] = {-ENOMEM, -EEXIST, -EPERM, END},
+    [FAULT_UNMAP] = {-EINVAL, -ENOMEM, END},
+    [FAULT_PROTECT] = {-ENOMEM, -EACCES, -EPERM, END},
+    [FAULT_ADVISE] = {-EINVAL, -ENOMEM, -EAGAIN, -EPERM, -ENOSYS, 0},
+    [FAULT_LOCK] = {-ENOMEM, -EAGAIN, -EPERM, -ENOSYS, 0, END},
+    [FAULT_LOCK_ON_FAULT] = {-ENOMEM, -EAGAIN, -EPERM, -ENOSYS, 0, END},
+    [FAULT_UNLOCK] = {-ENOMEM, -EPERM, END},
+    [FAULT_IS_LOCKED] = {0, -EPERM, -ENOSYS, -ENOMEM, END},
+    [FAULT_IS_READABLE] = {0, -EPERM, -ENOTSUP, END},
+    [FAULT_NAME] = {-EINVAL, -EPERM, -ENOMEM, END},
+    [FAULT_LOCK_LIMIT] = {-EPERM, END},
+    [FAULT_HAS_IPC_LOCK] = {-EPERM, 0, END},
+    [FAULT_OPEN] = {-ENOENT, -EACCES, -EMFILE, END},
+    [FAULT_CLOSE] = {-EIO, -EINTR, END},
+    [FAULT_READ] = {-EINTR, -EIO, 0, END},
+    [FAULT_WRITE] = {-EPIPE, -EINTR, END},
+    [FAULT_MILLISECONDS] = {-EINVAL, END},
+    [FAULT_AT_FORK] = {-ENOMEM, END},
+};
+
+/* Second refusals, from the first fault on. */
+static const struct {
+    enum fault_function function;
+    int result;
+} seconds[] = {
+    {FAULT_FUNCTIONS, 0},      {FAULT_PROTECT, -ENOMEM}, {FAULT_UNLOCK, -EPERM},
+    {FAULT_UNMAP, -ENOMEM},    {FAULT_ADVISE, -EPERM},   {FAULT_OPEN, -EMFILE},
+    {FAULT_IS_LOCKED, -EPERM},
+};
+
+/* Modes: once; from there on; once, and a second function afterwards. */
+#define MODE_ONWARD  1
+#define MODE_SECONDS 2
+#define MODES        (MODE_SECONDS + sizeof seconds / sizeof *seconds - 1)
+
+void plans_begin(struct plans *plans, const unsigned *calls, bool thorough)
+{
+    *plans = (struct plans){.calls = calls, .thorough = thorough, .call = 1};
+}
+
+static bool code_exists(const struct plans *plans)
+{
+    return plans->code < MOST_CODES && codes[plans->function][plans->code] != END;
+}
+
+static void advance(struct plans *plans)
+{
+    /* Seconds are tried with the first code alone: undoing is the same for all. */
+    size_t modes = plans->thorough && plans->code == 0 ? MODES : MODE_ONWARD + 1;
+    if (++plans->mode < modes)
+        return;
+    plans->mode = 0;
+    plans->code++;
+    if (code_exists(plans))
+        return;
+    plans->code = 0;
+    plans->call++;
+}
+
+bool plans_next(struct plans *plans, struct fault_plan *out)
+{
+    while (plans->function < FAULT_FUNCTIONS) {
+        if (plans->call > plans->calls[plans->function]) {
+            plans->function++;
+            plans->call = 1;
+            continue;
+        }
+        int code = codes[plans->function][plans->code];
+        bool onward = plans->mode == MODE_ONWARD;
+        size_t second = plans->mode < MODE_SECONDS ? 0 : plans->mode - MODE_SECONDS + 1;
+        *out = (struct fault_plan){.function = plans->function,
+                                   .call = plans->call,
+                                   .result = code,
+                                   .onward = onward,
+                                   .then = seconds[second].function,
+                                   .then_result = seconds[second].result};
+        advance(plans);
+        /* No kernel interrupts a call for ever. */
+        if (!(onward && code == -EINTR) && out->then != out->function)
+            return true;
+    }
+    return false;
+}
+
+bool plan_is_single(const struct fault_plan *plan)
+{
+    return !plan->onward && plan->then == FAULT_FUNCTIONS;
+}
+
+int plan_refusal(const struct fault_plan *plan)
+{
+    if (!plan_is_single(plan))
+        return 0;
+    /* Lock and guard are pretended, as far as the library can see. */
+    if (plan->function == FAULT_IS_LOCKED || plan->function == FAULT_IS_READABLE ||
+        plan->result == 0)
+        return ENOTSUP;
+    return -plan->result;
+}
