@@ -99,6 +99,12 @@ static bool wipe_region(void *object, void *context)
 {
     struct smem_region *region = object;
     struct wiper *wiper = context;
+    /*
+     * One that is LIVE now waits for this wiper before it ends; one that is ENDING may
+     * have seen no wiper, and its bookkeeping may be going.
+     */
+    if (atomic_load(&region->object.state) != SMEM_REGION_LIVE)
+        return true;
     uint32_t committed = atomic_load(&region->committed);
     for (uint32_t i = 0; i < committed; i++) {
         if (atomic_load(&region->object.state) != SMEM_REGION_LIVE)
