@@ -169,9 +169,20 @@ static bool inherited_as_asked(const struct subject *subject, const struct plan 
     return true;
 }
 
+/* The markers stay out of children: the one that squeezes the group is put out itself. */
+static unsigned char (*unforked_markers(void))[MARKER_BYTES]
+{
+    static void *markers;
+    if (markers == NULL) {
+        markers = pages_of_mmap(false);
+        attack_require(madvise(markers, copies_bytes(), MADV_DONTFORK) == 0, "madvise");
+    }
+    return markers;
+}
+
 static const char *press_out(struct plan *plan, size_t *counts)
 {
-    unsigned char markers[PLACES][MARKER_BYTES];
+    unsigned char(*markers)[MARKER_BYTES] = unforked_markers();
     struct subject subject;
     const char *refused = plan->press == BY_GROUP ? swapgroup_make() : NULL;
     if (refused != NULL)
