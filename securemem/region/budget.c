@@ -2,14 +2,11 @@
 #include "region/budget.h"
 
 #include <errno.h>
-#include <securemem/protection.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
 #include "kernel/kernel.h"
 #include "kernel/procfs.h"
-#include "region/error.h"
-#include "region/fork.h"
 
 /* Linux's default of vm.max_map_count, where /proc does not say it. */
 #define DEFAULT_MAPPING_LIMIT 65530
@@ -130,35 +127,4 @@ void smem_budget_estimate(size_t *lock_bytes, size_t *mappings)
         *lock_bytes = SIZE_MAX;
     else
         *lock_bytes = smem_kernel_lock_limit(&soft, &hard) == 0 ? soft : 0;
-}
-
-int securemem_budget(securemem_budget_report *out)
-{
-    if (out == NULL)
-        return smem_error_argument("securemem_budget", "out is NULL");
-    smem_fork_check();
-
-    struct smem_lock_budget locks;
-    int result = smem_budget_of_locks(&locks);
-    if (result != 0)
-        return smem_error_unreadable("/proc/self/status", result);
-    securemem_budget_report report = {
-        .lock_limit = locks.soft,
-        .lock_hard_limit = locks.hard,
-        .lock_unlimited = locks.unlimited,
-        .charged = smem_budget_charged(),
-        .charged_process = locks.in_use,
-        .available = SIZE_MAX,
-        .mapping_limit = SIZE_MAX,
-        .secrets = smem_budget_secrets(),
-    };
-    if (!locks.unlimited)
-        report.available = locks.in_use < locks.soft ? locks.soft - locks.in_use : 0;
-    result = smem_proc_count_mappings(&report.mappings);
-    if (result != 0)
-        return smem_error_unreadable("/proc/self/maps", result);
-    if (smem_proc_mapping_limit(&report.mapping_limit) != 0)
-        report.mapping_limit = SIZE_MAX;
-    *out = report;
-    return 0;
 }

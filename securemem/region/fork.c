@@ -5,35 +5,28 @@
 
 #include "kernel/kernel.h"
 #include "region/budget.h"
+#include "region/epoch.h"
 #include "region/error.h"
 #include "region/inherit.h"
 #include "region/locks.h"
-#include "region/wipe.h"
 
 static atomic_uint no_marker = 1;
 atomic_uint *_Atomic smem_fork_marker = &no_marker;
 
-static _Atomic uint32_t epoch;
 static atomic_bool registered;
 
-uint32_t smem_fork_epoch(void)
-{
-    return atomic_load_explicit(&epoch, memory_order_relaxed);
-}
-
-static bool inherit(void *region, void *context)
+static void inherit(struct smem_region *region, void *context)
 {
     (void)context;
     smem_region_inherit(region);
-    return true;
 }
 
 /* With every lock held, in a process of one thread. */
 static void recover(void)
 {
-    atomic_fetch_add(&epoch, 1);
+    smem_epoch_advance();
     smem_budget_reset_charges();
-    smem_wipe_forget();
+    smem_region_forget_visitors();
     smem_region_each(inherit, NULL);
     atomic_store(atomic_load(&smem_fork_marker), 1);
 }

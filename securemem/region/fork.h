@@ -7,20 +7,12 @@
 #define SMEM_FORK_H
 
 #include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
-
-#include "region/region.h"
 
 /*
  * Makes sure that the handlers are registered. 0 or a negative errno, recorded. Once it
  * was 0 it stays so.
  */
 int smem_fork_ready(void);
-
-/* The number of forks between the first process and this one, which tell it by handlers.
- */
-uint32_t smem_fork_epoch(void);
 
 /* Zero, on a page that a fork wipes, in a child whose fork the library has not seen. */
 extern atomic_uint *_Atomic smem_fork_marker;
@@ -35,17 +27,5 @@ static inline void smem_fork_check(void)
     if (atomic_load_explicit(marker, memory_order_relaxed) == 0)
         smem_fork_recover();
 }
-
-/* What a child has of the region. */
-enum smem_inheritance {
-    SMEM_INHERITS_ZEROS,
-    SMEM_INHERITS_NOTHING,
-    SMEM_INHERITS_SECRETS
-};
-
-enum smem_inheritance smem_region_inheritance(const struct smem_region *region);
-
-/* Whether a fork replaced the slot's pages, canaries included, by zeros. */
-bool smem_slot_was_zeroed(const struct smem_region *region, uint32_t slot);
 
 #endif

@@ -8,7 +8,7 @@
 #include <sodium.h>
 
 #include "kernel/kernel.h"
-#include "region/fork.h"
+#include "region/epoch.h"
 
 enum smem_inheritance smem_region_inheritance(const struct smem_region *region)
 {
@@ -24,7 +24,7 @@ enum smem_inheritance smem_region_inheritance(const struct smem_region *region)
 bool smem_slot_was_zeroed(const struct smem_region *region, uint32_t slot)
 {
     const struct smem_slot *s = &region->slots[slot];
-    if (s->epoch == smem_fork_epoch())
+    if (s->epoch == smem_epoch())
         return false;
     return s->kept_wiped || smem_region_inheritance(region) == SMEM_INHERITS_ZEROS;
 }
@@ -110,8 +110,6 @@ static void lock_live_slots(struct smem_region *region, uint32_t committed)
 
 void smem_region_inherit(struct smem_region *region)
 {
-    if (atomic_load(&region->object.state) != SMEM_REGION_LIVE)
-        return;
     uint32_t committed = atomic_load(&region->committed);
     region->charged = 0;
     for (uint32_t i = 0; i < committed; i++)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* One region in a forked child: guards and locks put back, or secrets wiped. */
+/* What a forked child has of a region: guards and locks put back, or secrets wiped. */
 #ifndef SMEM_INHERIT_H
 #define SMEM_INHERIT_H
 
@@ -7,5 +7,17 @@
 
 /* With every lock held, before anything else of the child uses the library. */
 void smem_region_inherit(struct smem_region *region);
+
+/* What a child has of the region. */
+enum smem_inheritance {
+    SMEM_INHERITS_ZEROS,
+    SMEM_INHERITS_NOTHING,
+    SMEM_INHERITS_SECRETS
+};
+
+enum smem_inheritance smem_region_inheritance(const struct smem_region *region);
+
+/* Whether a fork replaced the slot's pages, canaries included, by zeros. */
+bool smem_slot_was_zeroed(const struct smem_region *region, uint32_t slot);
 
 #endif

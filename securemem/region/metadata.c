@@ -124,15 +124,14 @@ bool smem_pool_has(struct smem_pool *pool, const void *pointer)
     return false;
 }
 
-void smem_pool_each(struct smem_pool *pool, bool (*visit)(void *, void *), void *context)
+void smem_pool_each(struct smem_pool *pool, void (*visit)(void *, void *), void *context)
 {
     struct smem_pool_chunk *chunk =
         atomic_load_explicit(&pool->chunks, memory_order_acquire);
     for (; chunk != NULL; chunk = chunk->next)
         for (size_t i = 0; i < chunk->capacity; i++) {
             struct smem_pool_object *object = object_at(pool, chunk, i);
-            if (atomic_load_explicit(&object->state, memory_order_acquire) != 0 &&
-                !visit(object, context))
-                return;
+            if (atomic_load_explicit(&object->state, memory_order_acquire) != 0)
+                visit(object, context);
         }
 }

@@ -44,10 +44,10 @@ void smem_pool_give(struct smem_pool *pool, void *object);
 bool smem_pool_has(struct smem_pool *pool, const void *pointer);
 
 /*
- * Visits every object that is not free, until visit gives false. Takes no lock, and may
- * run in a signal handler: an object made meanwhile may be missed.
+ * Visits every object that is not free. Takes no lock, and may run in a signal handler:
+ * an object made meanwhile may be missed.
  */
-void smem_pool_each(struct smem_pool *pool, bool (*visit)(void *object, void *context),
+void smem_pool_each(struct smem_pool *pool, void (*visit)(void *object, void *context),
                     void *context);
 
 #endif

@@ -8,9 +8,9 @@
 #include "region/budget.h"
 #include "region/error.h"
 #include "region/registry.h"
-#include "region/wipe.h"
 
 static struct smem_pool pool = {.object_size = sizeof(struct smem_region)};
+static atomic_int visitors;
 
 /*
  * Emulators accept every advice and do nothing (qemu-user 7.2 gives 0 for any number). Who
@@ -203,7 +203,7 @@ give:
 static int unmap(struct smem_region *region)
 {
     atomic_store(&region->object.state, SMEM_REGION_ENDING);
-    while (smem_wiping())
+    while (atomic_load(&visitors) != 0)
         smem_kernel_yield();
     int result = smem_kernel_unmap(region->base, region->length);
     if (result == 0) {
@@ -249,9 +249,31 @@ bool smem_region_has_room(const struct smem_region *region)
     return !region->retired && region->live < region->capacity;
 }
 
-void smem_region_each(bool (*visit)(void *region, void *context), void *context)
+struct visit {
+    void (*visit)(struct smem_region *region, void *context);
+    void *context;
+};
+
+/* One that is ENDING may have seen no visitor, and its bookkeeping may be going. */
+static void visit_live(void *object, void *context)
 {
-    smem_pool_each(&pool, visit, context);
+    struct smem_region *region = object;
+    const struct visit *visit = context;
+    if (atomic_load(&region->object.state) == SMEM_REGION_LIVE)
+        visit->visit(region, visit->context);
+}
+
+void smem_region_each(void (*visit)(struct smem_region *region, void *context),
+                      void *context)
+{
+    atomic_fetch_add(&visitors, 1);
+    smem_pool_each(&pool, visit_live, &(struct visit){visit, context});
+    atomic_fetch_sub(&visitors, 1);
+}
+
+void smem_region_forget_visitors(void)
+{
+    atomic_store(&visitors, 0);
 }
 
 void smem_region_check(const struct smem_region *region)

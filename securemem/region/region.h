@@ -48,7 +48,7 @@ enum smem_slot_state {
 /*
  * size, state, access and align_log2 are read without a lock by smem_wipe_regions. After
  * a free, size and align_log2 stay, so that a second free can be told. epoch is that of
- * smem_fork_epoch() at allocation: a smaller one was inherited.
+ * smem_epoch() at allocation: a smaller one was inherited.
  */
 struct smem_slot {
     atomic_size_t size;
@@ -167,8 +167,16 @@ int smem_slot_lock(struct smem_region *region, uint32_t slot);
  */
 int smem_region_lock_committed(struct smem_region *region);
 
-/* Every live region, for walks without a lock; visit as in smem_pool_each. */
-void smem_region_each(bool (*visit)(void *region, void *context), void *context);
+/*
+ * Every LIVE region, without a lock; async-signal-safe. Whoever unmaps one first sets it
+ * to ENDING, then waits until no visitor is left: visitors never wait. One whose region
+ * is ENDING meanwhile leaves it at once.
+ */
+void smem_region_each(void (*visit)(struct smem_region *region, void *context),
+                      void *context);
+
+/* In a forked child: visitors of other threads were not inherited. */
+void smem_region_forget_visitors(void);
 
 /* Aborts when an invariant does not hold. Cheap: no walk over slots. */
 void smem_region_check(const struct smem_region *region);

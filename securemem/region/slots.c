@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "region/budget.h"
+#include "region/epoch.h"
 #include "region/error.h"
-#include "region/fork.h"
 #include "region/region.h"
 #include "region/registry.h"
 
@@ -372,7 +372,7 @@ int smem_region_take(struct smem_region *region, size_t allowance, uint32_t *out
     s->resting_access = SMEM_ACCESS_WRITE;
     s->open_scopes = 0;
     s->kept_wiped = false;
-    s->epoch = smem_fork_epoch();
+    s->epoch = smem_epoch();
     set_state(region, slot, SMEM_SLOT_LIVE);
     region->live++;
     smem_region_check(region);

@@ -11,23 +11,11 @@
 /* Each try meets another thread that closes the same secret; this many are not chance. */
 #define TRIES 100
 
-static atomic_int wipers;
-
-void smem_wipe_forget(void)
-{
-    atomic_store(&wipers, 0);
-}
-
 struct wiper {
     enum smem_wipe_extent extent;
     int zeros; /* a descriptor of /dev/zero, or a negative errno */
     size_t failed;
 };
-
-bool smem_wiping(void)
-{
-    return atomic_load(&wipers) != 0;
-}
 
 /*
  * Another thread may take the access away between mprotect and the writing. read(2) from
@@ -95,16 +83,9 @@ static bool wipe_slot(const struct wiper *wiper, struct smem_region *region,
     return false;
 }
 
-static bool wipe_region(void *object, void *context)
+static void wipe_region(struct smem_region *region, void *context)
 {
-    struct smem_region *region = object;
     struct wiper *wiper = context;
-    /*
-     * One that is LIVE now waits for this wiper before it ends; one that is ENDING may
-     * have seen no wiper, and its bookkeeping may be going.
-     */
-    if (atomic_load(&region->object.state) != SMEM_REGION_LIVE)
-        return true;
     uint32_t committed = atomic_load(&region->committed);
     for (uint32_t i = 0; i < committed; i++) {
         if (atomic_load(&region->object.state) != SMEM_REGION_LIVE)
@@ -115,16 +96,13 @@ static bool wipe_region(void *object, void *context)
         if (!wipe_slot(wiper, region, i) && atomic_load(&region->slots[i].state) == state)
             wiper->failed++;
     }
-    return true;
 }
 
 size_t smem_wipe_regions(enum smem_wipe_extent extent)
 {
-    atomic_fetch_add(&wipers, 1);
     struct wiper wiper = {.extent = extent, .zeros = smem_kernel_open("/dev/zero")};
     smem_region_each(wipe_region, &wiper);
     if (wiper.zeros >= 0)
         (void)smem_kernel_close(wiper.zeros); /* nothing was written to it */
-    atomic_fetch_sub(&wipers, 1);
     return wiper.failed;
 }

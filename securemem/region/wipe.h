@@ -3,7 +3,6 @@
 #ifndef SMEM_WIPE_H
 #define SMEM_WIPE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 enum smem_wipe_extent {
@@ -14,15 +13,8 @@ enum smem_wipe_extent {
 
 /*
  * Wipes every live secret. Async-signal-safe; takes no lock. Gives the number of secrets
- * that could not be wiped. Whoever unmaps pages of a region meanwhile first sets its
- * state to SMEM_REGION_ENDING, then waits while smem_wiping(): the wiper never waits.
+ * that could not be wiped.
  */
 size_t smem_wipe_regions(enum smem_wipe_extent extent);
-
-/* Whether a wiper is at work. */
-bool smem_wiping(void);
-
-/* In a forked child: a wiper of another thread was not inherited. */
-void smem_wipe_forget(void);
 
 #endif

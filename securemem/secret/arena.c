@@ -149,7 +149,7 @@ static void end_slot(struct smem_region *region, uint32_t slot, struct ending *e
 {
     const void *secret = smem_slot_secret(region, slot);
     bool intact = true;
-    if (smem_secret_wipe(region, slot, &intact) != 0)
+    if (smem_arena_wipe_slot(region, slot, &intact) != 0)
         ending->incomplete = true;
     else
         smem_region_keep(region, slot);

@@ -46,6 +46,13 @@ void smem_arena_release(securemem_arena *arena);
 int smem_arena_take_slot(securemem_arena *arena, size_t size, struct smem_region **region,
                          uint32_t *slot);
 
+/*
+ * With the stripe held: wipes the pages of a LIVE or HELD slot, whatever its access, and
+ * says whether the canary was intact. 0; or a negative errno, recorded, where the kernel
+ * refuses the access: then nothing is wiped and the slot is HELD.
+ */
+int smem_arena_wipe_slot(struct smem_region *region, uint32_t slot, bool *intact);
+
 /* With the stripe held: a LIVE or HELD slot that was wiped becomes idle or goes back. */
 void smem_arena_give_slot(securemem_arena *arena, struct smem_region *region,
                           uint32_t slot);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "region/error.h"
-#include "region/fork.h"
+#include "region/inherit.h"
 #include "region/locks.h"
 
 #define PATTERN_BYTES sizeof(uint64_t)

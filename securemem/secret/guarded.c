@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /* Slots for guarded secrets: which region gives one, and when one goes back. */
 #include <errno.h>
+#include <sodium.h>
 
 #include "region/budget.h"
 #include "region/error.h"
 #include "secret/arena.h"
-#include "secret/secret.h"
+#include "secret/canary.h"
 
 /*
  * A region has so many times the slots of all earlier ones of its class, between these. A
@@ -272,6 +273,19 @@ int smem_arena_take_slot(securemem_arena *arena, size_t size, struct smem_region
     return take(arena, pages, region, slot);
 }
 
+int smem_arena_wipe_slot(struct smem_region *region, uint32_t slot, bool *intact)
+{
+    struct smem_slot *s = &region->slots[slot];
+    int result = smem_region_set_access(region, slot, SMEM_ACCESS_WRITE);
+    if (result != 0) {
+        atomic_store(&s->state, SMEM_SLOT_HELD);
+        return result;
+    }
+    *intact = smem_canary_intact(region, slot);
+    sodium_memzero(smem_slot_data(region, slot), region->slot_bytes);
+    return 0;
+}
+
 void smem_arena_give_slot(securemem_arena *arena, struct smem_region *region,
                           uint32_t slot)
 {
@@ -295,7 +309,7 @@ static void retry_held(securemem_arena *arena, struct smem_region *region, int *
         if (smem_slot_state(region, i) != SMEM_SLOT_HELD)
             continue;
         bool intact;
-        int wiped = smem_secret_wipe(region, i, &intact);
+        int wiped = smem_arena_wipe_slot(region, i, &intact);
         if (wiped != 0) {
             *result = wiped;
             continue;

@@ -5,8 +5,9 @@
 
 #include "kernel/kernel.h"
 #include "kernel/procfs.h"
+#include "region/epoch.h"
 #include "region/error.h"
-#include "region/fork.h"
+#include "region/inherit.h"
 #include "secret/place.h"
 
 #define WORD sizeof(uint64_t)
@@ -84,7 +85,7 @@ static securemem_inheritance inheritance_of(const struct smem_region *region,
                                             uint32_t slot)
 {
     const struct smem_slot *s = &region->slots[slot];
-    if (s->epoch == smem_fork_epoch())
+    if (s->epoch == smem_epoch())
         return SECUREMEM_NATIVE;
     switch (smem_region_inheritance(region)) {
     case SMEM_INHERITS_ZEROS:

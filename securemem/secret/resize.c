@@ -47,7 +47,7 @@ static int copy_to_new(struct smem_place old, size_t size, struct smem_place *ou
     if (result == 0 && restored != 0) {
         bool intact;
         smem_error_hold();
-        (void)smem_secret_wipe(out->region, out->slot, &intact); /* it is writable */
+        (void)smem_arena_wipe_slot(out->region, out->slot, &intact); /* it is writable */
         smem_budget_count_secret(-1);
         smem_arena_give_slot(arena, out->region, out->slot);
         smem_error_resume();
@@ -70,7 +70,7 @@ static int hand_over(struct smem_place old, struct smem_place new)
 static void end(struct smem_place place, bool *intact)
 {
     smem_budget_count_secret(-1);
-    if (smem_secret_wipe(place.region, place.slot, intact) == 0)
+    if (smem_arena_wipe_slot(place.region, place.slot, intact) == 0)
         smem_arena_give_slot(place.region->owner, place.region, place.slot);
 }
 

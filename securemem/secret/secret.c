@@ -88,19 +88,6 @@ void *securemem_alloc_array(size_t count, size_t size)
     return securemem_alloc(bytes);
 }
 
-int smem_secret_wipe(struct smem_region *region, uint32_t slot, bool *intact)
-{
-    struct smem_slot *s = &region->slots[slot];
-    int result = smem_region_set_access(region, slot, SMEM_ACCESS_WRITE);
-    if (result != 0) {
-        atomic_store(&s->state, SMEM_SLOT_HELD);
-        return result;
-    }
-    *intact = smem_canary_intact(region, slot);
-    sodium_memzero(smem_slot_data(region, slot), region->slot_bytes);
-    return 0;
-}
-
 /* With the stripe held. False where the canary was broken. */
 static bool end_secret(struct smem_place place)
 {
@@ -112,7 +99,7 @@ static bool end_secret(struct smem_place place)
         return true;
     }
     bool intact = true;
-    if (smem_secret_wipe(region, place.slot, &intact) == 0)
+    if (smem_arena_wipe_slot(region, place.slot, &intact) == 0)
         smem_arena_give_slot(region->owner, region, place.slot);
     return intact;
 }
