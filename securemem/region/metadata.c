@@ -105,7 +105,7 @@ void smem_pool_give(struct smem_pool *pool, void *pointer)
 {
     struct smem_pool_object *object = pointer;
     atomic_store_explicit(&object->state, 0, memory_order_release);
-    memset(object + 1, 0, pool->object_size - sizeof *object);
+    memset((char *)object + pool->lasting, 0, pool->object_size - pool->lasting);
     smem_lock_pools();
     object->next_free = pool->free;
     pool->free = object;

@@ -19,25 +19,33 @@ int smem_metadata_unmap(void *start, size_t length);
 /*
  * Objects of one type in memory that is never given back, so that a pointer to one that
  * has ended is stale but still points to an object of that type. Each begins with this
- * header. State 0 is free; the owner of the type gives the other values a meaning.
+ * header, which may be read without a lock. State 0 is free; the owner of the type gives
+ * the other values a meaning, and keeps in stripe which lock guards the object.
  */
 struct smem_pool_object {
     atomic_int state;
+    atomic_uint stripe;
     struct smem_pool_object *next_free;
 };
+
+static inline unsigned smem_stripe_of(const struct smem_pool_object *object)
+{
+    return atomic_load_explicit(&object->stripe, memory_order_relaxed);
+}
 
 struct smem_pool_chunk;
 
 struct smem_pool {
     size_t object_size; /* of the type, a multiple of its alignment */
+    size_t lasting;     /* bytes at its start, header included, that are not cleared */
     _Atomic(struct smem_pool_chunk *) chunks;
     struct smem_pool_object *free;
 };
 
-/* A zero-filled object whose state is still 0; 0 or a negative errno, recorded. */
+/* An object, zero-filled behind its lasting bytes, whose state is still 0; 0 or a negative errno, recorded. */
 int smem_pool_take(struct smem_pool *pool, void **out);
 
-/* Clears the object behind its header and makes it free. */
+/* Clears the object behind its lasting bytes and makes it free. */
 void smem_pool_give(struct smem_pool *pool, void *object);
 
 /* Whether pointer is an object of the pool, free or not. Reads nothing at pointer. */

@@ -7,9 +7,11 @@
 
 #include "region/budget.h"
 #include "region/error.h"
+#include "region/locks.h"
 #include "region/registry.h"
 
-static struct smem_pool pool = {.object_size = sizeof(struct smem_region)};
+static struct smem_pool pool = {.object_size = sizeof(struct smem_region),
+                                .lasting = offsetof(struct smem_region, next)};
 static atomic_int visitors;
 
 /*
@@ -81,13 +83,38 @@ static int advise_all(struct smem_region *region)
     return result;
 }
 
+/*
+ * Reserves addresses that no region has, not even one that a child did not inherit: its
+ * pointers can still be freed, and no new secret may have their address. A placeholder
+ * keeps them; where it was refused after the fork, it is made now, or nothing is.
+ */
+static int reserve_apart(size_t length, void **out)
+{
+    for (;;) {
+        int result = smem_kernel_reserve(length, out);
+        struct smem_region *met = result == 0 ? smem_registry_meet(*out, length) : NULL;
+        if (met == NULL)
+            return result;
+        result = smem_kernel_unmap(*out, length);
+        if (result != 0)
+            return result;
+        smem_lock_registry();
+        result = smem_region_hold_place(met);
+        smem_unlock_registry();
+        if (result != 0)
+            return result;
+    }
+}
+
 static int reserve(struct smem_region *region)
 {
     void *base;
-    int result = smem_kernel_reserve(region->length, &base);
+    int result = reserve_apart(region->length, &base);
     if (result != 0)
         return smem_error_kernel("mmap", result, region->length);
     region->base = base;
+    atomic_store_explicit(&region->start, (uintptr_t)base, memory_order_relaxed);
+    atomic_store_explicit(&region->extent, region->length, memory_order_relaxed);
 
     /*
      * Under mlockall(MCL_FUTURE) it is born locked: guards are charged, and refused. A
@@ -124,7 +151,7 @@ unmap:
 static int lay_out(struct smem_region *region, const struct smem_region_plan *plan)
 {
     region->owner = plan->owner;
-    region->stripe = plan->stripe;
+    atomic_store_explicit(&region->object.stripe, plan->stripe, memory_order_relaxed);
     region->options = *plan->options;
     region->kind = plan->kind;
     region->guards_refused = plan->guards_refused;
@@ -139,6 +166,8 @@ static int lay_out(struct smem_region *region, const struct smem_region_plan *pl
         __builtin_add_overflow(region->length, region->guard_bytes, &region->length))
         return smem_error_own("mmap", ENOMEM,
                               "the size is larger than the address space");
+    if (region->length < SMEM_REGION_LEAST)
+        region->length = SMEM_REGION_LEAST;
     return 0;
 }
 
@@ -216,6 +245,16 @@ static int unmap(struct smem_region *region)
     return result;
 }
 
+int smem_region_hold_place(struct smem_region *region)
+{
+    if (atomic_load(&region->object.state) != SMEM_REGION_GONE || region->placeholder ||
+        smem_registry_find(region->base) != region)
+        return 0;
+    int result = smem_kernel_reserve_at(region->base, region->length);
+    region->placeholder = result == 0;
+    return result;
+}
+
 int smem_region_release(struct smem_region *region)
 {
     if (atomic_load(&region->object.state) == SMEM_REGION_LIVE) {
@@ -223,10 +262,11 @@ int smem_region_release(struct smem_region *region)
         if (result != 0)
             return result;
     } else {
+        smem_registry_remove(region);
         if (region->placeholder)
             (void)smem_kernel_unmap(region->base, region->length); /* it holds nothing */
-        smem_registry_remove(region);
     }
+    atomic_store_explicit(&region->extent, 0, memory_order_relaxed);
     smem_budget_discharge(region->charged);
     /* Refused, it stays as bookkeeping that nobody uses. */
     (void)unmap_slots(region);

@@ -34,6 +34,9 @@
 
 #define SMEM_NO_SLOT UINT32_MAX
 
+/* No reservation is shorter, in bytes: what is not needed of it costs addresses. */
+#define SMEM_REGION_LEAST ((size_t)1 << 16)
+
 /* Slots whose bookkeeping fits into the region's own object. */
 #define SMEM_INLINE_SLOTS 16U
 
@@ -77,10 +80,11 @@ enum smem_region_kind { SMEM_GUARD_PAGES, SMEM_GUARD_REGIONS, SMEM_UNGUARDED };
 
 /* Invariants: smem_region_check. */
 struct smem_region {
-    struct smem_pool_object object;   /* state: enum smem_region_state */
+    struct smem_pool_object object;  /* state: enum smem_region_state */
+    _Atomic uintptr_t start, extent; /* base and length, for readers without a lock */
+
     struct smem_region *next, **link; /* in a list of the owner's; link points to here */
     void *owner;
-    unsigned stripe;
     securemem_arena_options options; /* the owner's */
     enum smem_region_kind kind;
 
@@ -98,8 +102,9 @@ struct smem_region {
     size_t held_bytes; /* committed: what counts against the owner's budget */
     size_t charged;    /* of those, locked */
 
-    bool placeholder; /* GONE: its addresses are reserved, for nobody */
-    bool retired;     /* hands out nothing more: a fork took what its secrets need */
+    bool
+        placeholder; /* GONE: its addresses are reserved; guarded by the registry's lock */
+    bool retired;    /* hands out nothing more: a fork took what its secrets need */
     int guards_refused, no_dump_refused, fork_refused, no_merge_refused; /* errno */
 
     struct smem_slot *slots;
@@ -129,6 +134,12 @@ int smem_region_release(struct smem_region *region);
  * in vain, and the charge stays.
  */
 void smem_region_unlock(struct smem_region *region);
+
+/*
+ * With the registry's lock held: keeps the addresses of a region that is GONE from other
+ * use. 0, also where there is nothing to do, or a negative errno.
+ */
+int smem_region_hold_place(struct smem_region *region);
 
 /* Whether smem_region_take may succeed. */
 bool smem_region_has_room(const struct smem_region *region);

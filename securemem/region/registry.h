@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* From an address to its region, by a binary search under a lock of its own. */
+/* From an address to its region, in constant time and without a lock. */
 #ifndef SMEM_REGISTRY_H
 #define SMEM_REGISTRY_H
 
@@ -7,11 +7,20 @@
 
 #include "region/region.h"
 
-/* 0 or a negative errno, recorded. Forgets what is GONE where the new region lies. */
+/* A region that has one of these addresses, or NULL. */
+struct smem_region *smem_registry_meet(const void *start, size_t length);
+
+/* 0 or a negative errno, recorded. */
 int smem_registry_add(struct smem_region *region);
 
 /* Forgets the region, if it is known. */
-void smem_registry_remove(const struct smem_region *region);
+void smem_registry_remove(struct smem_region *region);
+
+/*
+ * The region that holds address, or NULL. It may be ending, unless the caller knows that
+ * a secret in it is alive.
+ */
+struct smem_region *smem_registry_find(const void *address);
 
 /*
  * The region that holds address, with its stripe locked for the caller; NULL, with

@@ -13,7 +13,8 @@
 #include "secret/misuse.h"
 #include "secret/secret.h"
 
-static struct smem_pool pool = {.object_size = sizeof(struct securemem_arena)};
+static struct smem_pool pool = {.object_size = sizeof(struct securemem_arena),
+                                .lasting = sizeof(struct smem_pool_object)};
 
 /* Stripes are dealt out in turn. */
 static atomic_uint next_stripe;
@@ -71,7 +72,9 @@ static int create(const securemem_arena_options *options, enum smem_arena_state 
     if (result != 0)
         return result;
     securemem_arena *arena = object;
-    arena->stripe = atomic_fetch_add(&next_stripe, 1) % SMEM_STRIPES;
+    atomic_store_explicit(&arena->object.stripe,
+                          atomic_fetch_add(&next_stripe, 1) % SMEM_STRIPES,
+                          memory_order_relaxed);
     arena->options = *options;
     atomic_store_explicit(&arena->object.state, state, memory_order_release);
     *out = arena;
@@ -115,10 +118,10 @@ bool smem_arena_acquire(securemem_arena *arena)
     if (!smem_pool_has(&pool, arena))
         return false;
     /* The object never moves; its stripe changes only when it becomes another arena. */
-    unsigned stripe = arena->stripe;
+    unsigned stripe = smem_stripe_of(&arena->object);
     smem_lock_stripe(stripe);
     int state = atomic_load(&arena->object.state);
-    if (arena->stripe == stripe &&
+    if (smem_stripe_of(&arena->object) == stripe &&
         (state == SMEM_ARENA_LIVE || state == SMEM_ARENA_DEFAULT))
         return true;
     smem_unlock_stripe(stripe);
@@ -127,7 +130,7 @@ bool smem_arena_acquire(securemem_arena *arena)
 
 void smem_arena_release(securemem_arena *arena)
 {
-    smem_unlock_stripe(arena->stripe);
+    smem_unlock_stripe(smem_stripe_of(&arena->object));
 }
 
 int securemem_arena_trim(securemem_arena *arena)
@@ -189,7 +192,7 @@ void securemem_arena_destroy(securemem_arena *arena)
         smem_arena_release(arena);
         smem_misuse(SECUREMEM_MISUSE_NOT_AN_ARENA, arena);
     } else {
-        unsigned stripe = arena->stripe;
+        unsigned stripe = smem_stripe_of(&arena->object);
         smem_arena_each_region(arena, end_region, &ending);
         if (ending.incomplete)
             atomic_store(&arena->object.state, SMEM_ARENA_ENDED);

@@ -26,7 +26,6 @@ enum smem_arena_state {
 
 struct securemem_arena {
     struct smem_pool_object object; /* state: enum smem_arena_state */
-    unsigned stripe;
     securemem_arena_options options;
     struct smem_region *classes[SMEM_CLASSES];
     struct smem_region *full;

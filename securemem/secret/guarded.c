@@ -145,7 +145,7 @@ static int create_region(securemem_arena *arena, size_t pages, enum smem_region_
                                     .slot_pages = pages,
                                     .capacity = capacity,
                                     .owner = arena,
-                                    .stripe = arena->stripe,
+                                    .stripe = smem_stripe_of(&arena->object),
                                     .guards_refused = guards_refused};
     int result = smem_region_create(&plan, out);
     while ((result == -ENOMEM || result == -EAGAIN) && plan.capacity > 1) {

@@ -28,7 +28,7 @@ enum smem_found smem_place_acquire(const void *pointer, struct smem_place *place
     uint32_t slot;
     enum smem_found found = find_slot(region, pointer, &slot);
     if (found != SMEM_FOUND)
-        smem_unlock_stripe(region->stripe);
+        smem_unlock_stripe(smem_stripe_of(&region->object));
     else
         *place = (struct smem_place){.region = region, .slot = slot};
     return found;
@@ -36,7 +36,7 @@ enum smem_found smem_place_acquire(const void *pointer, struct smem_place *place
 
 void smem_place_release(const struct smem_place *place)
 {
-    smem_unlock_stripe(place->region->stripe);
+    smem_unlock_stripe(smem_stripe_of(&place->region->object));
 }
 
 int smem_place_need(const char *operation, const void *pointer, struct smem_place *place)

@@ -105,7 +105,7 @@ void *securemem_realloc(void *secret, size_t size)
         errno = -result;
         return NULL;
     }
-    unsigned stripe = old.region->stripe;
+    unsigned stripe = smem_stripe_of(&old.region->object);
     bool intact = true;
     void *moved = move(old, size, &intact);
     smem_unlock_stripe(stripe); /* the old region may be gone */

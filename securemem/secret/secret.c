@@ -121,7 +121,7 @@ static void release(const securemem_arena *arena, void *secret)
     case SMEM_FOUND:
         break;
     }
-    unsigned stripe = place.region->stripe;
+    unsigned stripe = smem_stripe_of(&place.region->object);
     if (arena != NULL && place.region->owner != arena) {
         smem_place_release(&place);
         smem_misuse(SECUREMEM_MISUSE_WRONG_ARENA, secret);
