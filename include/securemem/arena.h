@@ -21,10 +21,18 @@ extern "C" {
 
 typedef struct securemem_arena securemem_arena;
 
-/* How secrets lie. SECUREMEM_PACKED is refused with ENOTSUP in this version. */
+/*
+ * How secrets lie.
+ *
+ * GUARDED  Each alone on its pages between two guards.
+ * PACKED   Many to a page, in runs of pages with a guard at both ends, for those below 2
+ *          KiB; larger ones, and those aligned to more than that, are guarded. Behind each
+ *          is a canary of 8 bytes or more, compared when it is freed. A packed secret of
+ *          32 bytes takes 48 bytes of the lock limit, without canaries 32.
+ */
 typedef enum securemem_placement {
-    SECUREMEM_GUARDED = 0, /* each alone on its pages between two guards */
-    SECUREMEM_PACKED = 1   /* many small ones to a page */
+    SECUREMEM_GUARDED = 0,
+    SECUREMEM_PACKED = 1
 } securemem_placement;
 
 /* What happens where a protection cannot be had. */
@@ -91,10 +99,15 @@ typedef struct securemem_arena_options {
                                      without KSM grants it */
     securemem_fork fork;
     securemem_guard_kind guard_kind;
-    size_t budget;        /* bytes of pages and charged guards at most; 0: no cap */
-    size_t idle;          /* bytes of freed, wiped, still locked pages to keep for reuse;
+    size_t budget;             /* bytes of pages and charged guards at most; 0: no cap */
+    securemem_policy canaries; /* packed secrets: 8 bytes or more behind each; PREFERRED
+                                  is REQUIRED, guarded ones always have theirs */
+    size_t idle; /* bytes of freed, wiped, still locked pages to keep for reuse;
                              0: each free unlocks and unmaps; SIZE_MAX: keep all */
-    uint64_t reserved[8]; /* must be 0 */
+    size_t low;  /* bytes: on_low is called when no more than these remain; 0: never */
+    void (*on_low)(securemem_arena *arena, size_t remaining, void *user);
+    void *user;           /* for on_low */
+    uint64_t reserved[6]; /* must be 0 */
 } securemem_arena_options;
 
 /*
@@ -128,6 +141,30 @@ SECUREMEM_API void securemem_arena_free(securemem_arena *arena, void *secret);
  * -EAGAIN; what could not be given back stays wiped and protected.
  */
 SECUREMEM_API int securemem_arena_trim(securemem_arena *arena);
+
+/*
+ * Locks pages ahead until the arena has bytes of them idle, and keeps so much idle from
+ * then on, until it is trimmed: allocations of up to a page cannot fail while less than
+ * that is handed out since, page by page: a packed size class takes whole pages.
+ * 0, -EINVAL (not an arena), or why it cannot be had: -ENOMEM, -EPERM, -ENOTSUP, -EAGAIN;
+ * the reservation is then as before.
+ */
+SECUREMEM_API SECUREMEM_USE_RESULT int securemem_arena_reserve(securemem_arena *arena,
+                                                               size_t bytes);
+
+/*
+ * The bytes of pages that the arena can still hand out: what it has idle, and what budget
+ * and lock limit grant; SIZE_MAX: neither is limited. 0 and EINVAL: not an arena.
+ */
+SECUREMEM_API size_t securemem_arena_remaining(securemem_arena *arena);
+
+/*
+ * Compares the canaries of every live secret that is readable. No other thread allocates
+ * or frees in the arena meanwhile.
+ * 0, -EINVAL (not an arena), or, where a handler for misuse returns, -EBADMSG: one was
+ * overwritten, which is misuse (SECUREMEM_MISUSE_CANARY).
+ */
+SECUREMEM_API SECUREMEM_USE_RESULT int securemem_arena_check(securemem_arena *arena);
 
 /*
  * Wipes and releases every secret of the arena, and the arena. The caller makes sure that

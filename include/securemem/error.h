@@ -9,6 +9,7 @@
  *   EPERM      the system forbids it: RLIMIT_MEMLOCK is 0, or a sandbox refuses the call
  *   ENOTSUP    this kernel does not have what was required
  *   EAGAIN     the kernel was short of something for the moment; a later call may do
+ *   EBADMSG    bytes around a secret were overwritten
  *   EOVERFLOW  more scopes are open on one secret than can be counted
  */
 #ifndef SECUREMEM_ERROR_H

@@ -7,6 +7,7 @@
 #include <linux/capability.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -134,7 +135,13 @@ int smem_kernel_name(void *start, size_t length, const char *name)
 
 size_t smem_kernel_page_size(void)
 {
-    return (size_t)sysconf(_SC_PAGESIZE);
+    static atomic_size_t size; /* it does not change */
+    size_t known = atomic_load_explicit(&size, memory_order_relaxed);
+    if (known == 0) {
+        known = (size_t)sysconf(_SC_PAGESIZE);
+        atomic_store_explicit(&size, known, memory_order_relaxed);
+    }
+    return known;
 }
 
 static size_t limit_of(rlim_t limit)

@@ -13,7 +13,6 @@
 #define COUNT_VALID_MS        1000
 
 static atomic_size_t charged;
-static atomic_size_t secrets;
 
 /* A memo of the costly count; the fields may be mixed by a race, which costs accuracy. */
 static _Atomic int64_t counted_at_ms = INT64_MIN;
@@ -41,16 +40,6 @@ size_t smem_budget_charged(void)
 void smem_budget_reset_charges(void)
 {
     atomic_store_explicit(&charged, 0, memory_order_relaxed);
-}
-
-void smem_budget_count_secret(int change)
-{
-    atomic_fetch_add_explicit(&secrets, (size_t)change, memory_order_relaxed);
-}
-
-size_t smem_budget_secrets(void)
-{
-    return atomic_load_explicit(&secrets, memory_order_relaxed);
 }
 
 int smem_budget_of_locks(struct smem_lock_budget *out)

@@ -42,8 +42,4 @@ size_t smem_budget_charged(void);
 /* After a fork: locks are not inherited. */
 void smem_budget_reset_charges(void);
 
-/* Live secrets of the process. */
-void smem_budget_count_secret(int change);
-size_t smem_budget_secrets(void);
-
 #endif

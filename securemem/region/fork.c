@@ -2,6 +2,7 @@
 #include "region/fork.h"
 
 #include <errno.h>
+#include <stdbool.h>
 
 #include "kernel/kernel.h"
 #include "region/budget.h"
@@ -14,6 +15,19 @@ static atomic_uint no_marker = 1;
 atomic_uint *_Atomic smem_fork_marker = &no_marker;
 
 static atomic_bool registered;
+static void (*_Atomic hook)(void);
+
+void smem_fork_set_hook(void (*after)(void))
+{
+    atomic_store(&hook, after);
+}
+
+static void run_hook(void)
+{
+    void (*after)(void) = atomic_load(&hook);
+    if (after != NULL)
+        after();
+}
 
 static void inherit(struct smem_region *region, void *context)
 {
@@ -35,14 +49,18 @@ static void in_child(void)
 {
     recover();
     smem_unlock_all();
+    run_hook();
 }
 
 void smem_fork_recover(void)
 {
     smem_lock_all();
-    if (atomic_load(atomic_load(&smem_fork_marker)) == 0)
+    bool forked = atomic_load(atomic_load(&smem_fork_marker)) == 0;
+    if (forked)
         recover();
     smem_unlock_all();
+    if (forked)
+        run_hook();
 }
 
 /*

@@ -17,6 +17,9 @@ int smem_fork_ready(void);
 /* Zero, on a page that a fork wipes, in a child whose fork the library has not seen. */
 extern atomic_uint *_Atomic smem_fork_marker;
 
+/* What a child does after regions were inherited, with no lock held. Set once. */
+void smem_fork_set_hook(void (*after)(void));
+
 /* Puts back what a raw clone(2) took. */
 void smem_fork_recover(void);
 

@@ -8,7 +8,9 @@
 #include <sodium.h>
 
 #include "kernel/kernel.h"
+#include "region/commit.h"
 #include "region/epoch.h"
+#include "region/memlock.h"
 
 enum smem_inheritance smem_region_inheritance(const struct smem_region *region)
 {
@@ -74,12 +76,25 @@ static void give_up(struct smem_region *region, uint32_t slot, int refused)
     s->kept_wiped = true;
 }
 
-static void lock_guard_regions(struct smem_region *region, uint32_t committed)
+static void give_up_all(struct smem_region *region, uint32_t first, uint32_t end,
+                        int refused)
 {
-    int result = smem_region_lock_committed(region);
-    for (uint32_t i = 0; i < committed && result != 0; i++)
+    for (uint32_t i = first; i < end && refused != 0; i++)
         if (is_live(region, i))
-            give_up(region, i, result);
+            give_up(region, i, refused);
+}
+
+static void lock_batches(struct smem_region *region, uint32_t committed)
+{
+    if (region->kind == SMEM_GUARD_REGIONS && committed > 0) {
+        int result = smem_region_lock_batch(region, 0, committed);
+        give_up_all(region, 0, committed, result);
+        return;
+    }
+    for (uint32_t at = 0, first; at < committed;) {
+        int result = smem_region_lock_run(region, &at, &first);
+        give_up_all(region, first, at, result);
+    }
 }
 
 /* mlock faults pages in, so that it needs access. */
@@ -131,8 +146,8 @@ void smem_region_inherit(struct smem_region *region)
     }
     if (region->options.lock == SECUREMEM_OFF)
         return;
-    if (region->kind == SMEM_GUARD_REGIONS)
-        lock_guard_regions(region, committed);
+    if (smem_region_batches(region))
+        lock_batches(region, committed);
     else
         lock_live_slots(region, committed);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "region/metadata.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -55,6 +56,25 @@ int smem_metadata_unmap(void *start, size_t length)
 {
     size_t page = smem_kernel_page_size();
     return smem_kernel_unmap((char *)start - page, rounded(length, page) + 2 * page);
+}
+
+int smem_metadata_map_unforked(size_t length, void **out)
+{
+    size_t page = smem_kernel_page_size();
+    int result = smem_metadata_map(length, out);
+    if (result != 0)
+        return result;
+    result =
+        smem_kernel_advise(*out, page, SMEM_ADVICE_UNKNOWN) == 0
+            ? -EOPNOTSUPP /* an emulator takes any advice */
+            : smem_kernel_advise(*out, rounded(length, page), SMEM_ADVICE_WIPEONFORK);
+    if (result == 0)
+        return 0;
+    result = smem_error_kernel("madvise(MADV_WIPEONFORK)", result, length);
+    smem_error_hold();
+    (void)smem_metadata_unmap(*out, length);
+    smem_error_resume();
+    return result;
 }
 
 static size_t stride_of(const struct smem_pool *pool)

@@ -13,6 +13,9 @@
 /* A zero-filled mapping of at least length bytes; 0 or a negative errno, recorded. */
 int smem_metadata_map(size_t length, void **out);
 
+/* The same, but zeros in a forked child (MADV_WIPEONFORK); refused where that is. */
+int smem_metadata_map_unforked(size_t length, void **out);
+
 /* Ends such a mapping; length as it was asked for. 0 or a negative errno. */
 int smem_metadata_unmap(void *start, size_t length);
 

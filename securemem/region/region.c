@@ -156,14 +156,20 @@ static int lay_out(struct smem_region *region, const struct smem_region_plan *pl
     region->kind = plan->kind;
     region->guards_refused = plan->guards_refused;
     region->page = smem_kernel_page_size();
+    region->page_log2 = (unsigned)__builtin_ctzl(region->page);
     region->capacity = plan->capacity;
-    region->guard_bytes = plan->kind == SMEM_UNGUARDED ? 0 : region->page;
+    bool between = plan->kind == SMEM_GUARD_PAGES || plan->kind == SMEM_GUARD_REGIONS;
+    region->guard_bytes = between ? region->page : 0;
+    region->lead_bytes = plan->kind == SMEM_UNGUARDED ? 0 : region->page;
+    region->secrets = plan->secrets;
+    region->extra_bytes = plan->extra_bytes;
+    size_t around = region->lead_bytes + (plan->kind == SMEM_RUN ? region->page : 0);
     region->idle_head = region->returned_head = SMEM_NO_SLOT;
     size_t stride;
     if (__builtin_mul_overflow(plan->slot_pages, region->page, &region->slot_bytes) ||
         __builtin_add_overflow(region->slot_bytes, region->guard_bytes, &stride) ||
         __builtin_mul_overflow(stride, (size_t)plan->capacity, &region->length) ||
-        __builtin_add_overflow(region->length, region->guard_bytes, &region->length))
+        __builtin_add_overflow(region->length, around, &region->length))
         return smem_error_own("mmap", ENOMEM,
                               "the size is larger than the address space");
     if (region->length < SMEM_REGION_LEAST)
@@ -176,12 +182,16 @@ static size_t slots_bytes(const struct smem_region *region)
     return region->capacity * sizeof *region->slots;
 }
 
+static size_t extra_length(const struct smem_region *region)
+{
+    return region->capacity * region->extra_bytes;
+}
+
 static int map_slots(struct smem_region *region)
 {
-    if (region->capacity <= SMEM_INLINE_SLOTS) {
-        region->slots = region->inline_slots;
+    region->slots = region->inline_slots;
+    if (region->capacity <= SMEM_INLINE_SLOTS)
         return 0;
-    }
     void *slots;
     int result = smem_metadata_map(slots_bytes(region), &slots);
     if (result == 0)
@@ -189,11 +199,24 @@ static int map_slots(struct smem_region *region)
     return result;
 }
 
-static int unmap_slots(struct smem_region *region)
+static int map_extra(struct smem_region *region)
 {
-    if (region->slots == region->inline_slots)
+    if (region->extra_bytes == 0)
         return 0;
-    return smem_metadata_unmap(region->slots, slots_bytes(region));
+    void *extra;
+    int result = smem_metadata_map(extra_length(region), &extra);
+    if (result == 0)
+        region->extra = extra;
+    return result;
+}
+
+/* What is refused stays as bookkeeping that nobody uses. */
+static void unmap_metadata(struct smem_region *region)
+{
+    if (region->slots != region->inline_slots)
+        (void)smem_metadata_unmap(region->slots, slots_bytes(region));
+    if (region->extra != NULL)
+        (void)smem_metadata_unmap(region->extra, extra_length(region));
 }
 
 int smem_region_create(const struct smem_region_plan *plan, struct smem_region **out)
@@ -209,9 +232,12 @@ int smem_region_create(const struct smem_region_plan *plan, struct smem_region *
     result = map_slots(region);
     if (result != 0)
         goto give;
+    result = map_extra(region);
+    if (result != 0)
+        goto unmap_metadata;
     result = reserve(region);
     if (result != 0)
-        goto unmap_slots;
+        goto unmap_metadata;
     result = smem_registry_add(region);
     if (result != 0)
         goto unmap;
@@ -222,8 +248,8 @@ int smem_region_create(const struct smem_region_plan *plan, struct smem_region *
     /* Undoing an empty region: what the kernel refuses to take back holds nothing. */
 unmap:
     (void)smem_kernel_unmap(region->base, region->length);
-unmap_slots:
-    (void)unmap_slots(region);
+unmap_metadata:
+    unmap_metadata(region);
 give:
     smem_pool_give(&pool, region);
     return result;
@@ -268,8 +294,7 @@ int smem_region_release(struct smem_region *region)
     }
     atomic_store_explicit(&region->extent, 0, memory_order_relaxed);
     smem_budget_discharge(region->charged);
-    /* Refused, it stays as bookkeeping that nobody uses. */
-    (void)unmap_slots(region);
+    unmap_metadata(region);
     smem_pool_give(&pool, region);
     return 0;
 }

@@ -6,17 +6,19 @@
  *      kind GUARD_PAGES     |G|DD|G|DD|G|DD|G|..|G|     G: PROT_NONE
  *      kind GUARD_REGIONS   |g|DD|g|DD|g|DD|g|......|   g: MADV_GUARD_INSTALL in one
  *                           \___ committed __/          locked mapping; dots: PROT_NONE
+ *      kind RUN             |G|D|D|D|........|G|
  *      kind UNGUARDED       |DD|DD|DD|........|
  *
  * The reservation is PROT_NONE. GUARD_PAGES and UNGUARDED commit one slot at a time:
- * mprotect, mlock. GUARD_REGIONS commit a batch: mprotect, guards, mlock2(ONFAULT), in
- * this order since a locked range takes no guards; a slot is then populated. The first
- * guard goes in while the reservation is still one mapping, so that all its later parts
+ * mprotect, mlock. RUN commits a batch at once; what is not committed guards its end.
+ * GUARD_REGIONS commit a batch: mprotect, guards, mlock2(ONFAULT), in this order since a
+ * locked range takes no guards; a slot is then populated. The first guard goes in while the reservation is still one mapping, so that all its later parts
  * share the kernel's anon_vma and batches merge: the committed part stays one mapping.
  *
  * A slot:  UNUSED -> LIVE -> IDLE (wiped, accessible, locked) -> LIVE ...
  *                         -> RETURNED (no memory, no access)  -> LIVE ...
  *                         -> HELD (could not be wiped)        -> IDLE, RETURNED
+ *                         -> CACHED (wiped, for its thread)   -> LIVE, IDLE
  *
  * Everything here is called with the stripe of the region's owner held.
  */
@@ -45,7 +47,8 @@ enum smem_slot_state {
     SMEM_SLOT_LIVE,
     SMEM_SLOT_IDLE,
     SMEM_SLOT_RETURNED,
-    SMEM_SLOT_HELD
+    SMEM_SLOT_HELD,
+    SMEM_SLOT_CACHED
 };
 
 /*
@@ -76,7 +79,18 @@ enum smem_region_state {
     SMEM_REGION_ENDING /* about to be unmapped: nobody else touches its pages */
 };
 
-enum smem_region_kind { SMEM_GUARD_PAGES, SMEM_GUARD_REGIONS, SMEM_UNGUARDED };
+enum smem_region_kind { SMEM_GUARD_PAGES, SMEM_GUARD_REGIONS, SMEM_RUN, SMEM_UNGUARDED };
+
+struct smem_region;
+
+/*
+ * The stretches of a LIVE slot that hold secrets: calls visit with each. Runs without a
+ * lock, and in signal handlers.
+ */
+typedef void (*smem_slot_secrets)(struct smem_region *region, uint32_t slot,
+                                  void (*visit)(void *context, char *start,
+                                                size_t length),
+                                  void *context);
 
 /* Invariants: smem_region_check. */
 struct smem_region {
@@ -91,12 +105,14 @@ struct smem_region {
     char *base;
     size_t length;
     size_t page;
+    unsigned page_log2;
     size_t slot_bytes;  /* data */
-    size_t guard_bytes; /* one page, or 0 when UNGUARDED */
+    size_t lead_bytes;  /* the guard before the first slot */
+    size_t guard_bytes; /* the guard behind each slot */
     uint32_t capacity;
     _Atomic uint32_t committed; /* slots [0, committed) have been accessible */
     uint32_t used;              /* slots [0, used) have been handed out */
-    uint32_t live;              /* LIVE and HELD */
+    uint32_t live;              /* LIVE, HELD and CACHED */
     uint32_t idle_head, idle;
     uint32_t returned_head, returned;
     size_t held_bytes; /* committed: what counts against the owner's budget */
@@ -106,6 +122,10 @@ struct smem_region {
         placeholder; /* GONE: its addresses are reserved; guarded by the registry's lock */
     bool retired;    /* hands out nothing more: a fork took what its secrets need */
     int guards_refused, no_dump_refused, fork_refused, no_merge_refused; /* errno */
+
+    smem_slot_secrets secrets; /* NULL: every slot holds one, that its slot describes */
+    char *extra;               /* extra_bytes a slot, for the owner */
+    size_t extra_bytes;
 
     struct smem_slot *slots;
     struct smem_slot inline_slots[SMEM_INLINE_SLOTS];
@@ -119,6 +139,8 @@ struct smem_region_plan {
     void *owner;
     unsigned stripe;
     int guards_refused; /* errno for which the owner fell back to UNGUARDED */
+    smem_slot_secrets secrets;
+    size_t extra_bytes;
 };
 
 /* A region without a committed slot. 0 or a negative errno, recorded, nothing left. */
@@ -130,7 +152,7 @@ int smem_region_create(const struct smem_region_plan *plan, struct smem_region *
  */
 int smem_region_release(struct smem_region *region);
 
-/* Unlocks all of a region without a LIVE or HELD slot. A refusal is no error: it is tried
+/* Unlocks all of a region without such a slot. A refusal is no error: it is tried
  * in vain, and the charge stays.
  */
 void smem_region_unlock(struct smem_region *region);
@@ -151,10 +173,19 @@ bool smem_region_has_room(const struct smem_region *region);
  */
 int smem_region_take(struct smem_region *region, size_t allowance, uint32_t *out);
 
-/* A LIVE or HELD slot that was wiped becomes IDLE. */
+/* A LIVE, HELD or CACHED slot that was wiped becomes IDLE. */
 void smem_region_keep(struct smem_region *region, uint32_t slot);
 
-/* A LIVE slot of a region that is GONE becomes RETURNED. */
+/*
+ * A slot that was never LIVE, or is RETURNED, becomes IDLE: accessible, locked, zeros. As
+ * smem_region_take.
+ */
+int smem_region_add_idle(struct smem_region *region, size_t allowance);
+
+/* Gives back what is committed and was never LIVE. 0 or a negative errno, recorded. */
+int smem_region_return_unused(struct smem_region *region);
+
+/* A LIVE or CACHED slot of a region that is GONE becomes RETURNED. */
 void smem_region_forget(struct smem_region *region, uint32_t slot);
 
 /*
@@ -167,16 +198,6 @@ int smem_region_return_idle(struct smem_region *region);
 /* Sets what the pages of a LIVE slot allow. 0 or a negative errno, recorded. */
 int smem_region_set_access(struct smem_region *region, uint32_t slot,
                            enum smem_kernel_access access);
-
-/* Locks a slot's pages and confirms it. 0 or a negative errno, recorded, nothing locked.
- */
-int smem_slot_lock(struct smem_region *region, uint32_t slot);
-
-/*
- * Locks everything committed in a region of guard regions that has no lock yet, after a
- * fork. 0 or a negative errno, recorded, nothing locked.
- */
-int smem_region_lock_committed(struct smem_region *region);
 
 /*
  * Every LIVE region, without a lock; async-signal-safe. Whoever unmaps one first sets it
@@ -199,7 +220,7 @@ static inline size_t smem_region_stride(const struct smem_region *region)
 
 static inline char *smem_slot_data(const struct smem_region *region, uint32_t slot)
 {
-    return region->base + region->guard_bytes + slot * smem_region_stride(region);
+    return region->base + region->lead_bytes + slot * smem_region_stride(region);
 }
 
 /*
@@ -214,6 +235,13 @@ static inline char *smem_slot_secret(const struct smem_region *region, uint32_t 
     size_t mask =
         ((size_t)1 << atomic_load_explicit(&s->align_log2, memory_order_relaxed)) - 1;
     return smem_slot_data(region, slot) + ((region->slot_bytes - size) & ~mask);
+}
+
+static inline void smem_slot_set_state(struct smem_region *region, uint32_t slot,
+                                       enum smem_slot_state state)
+{
+    atomic_store_explicit(&region->slots[slot].state, (unsigned char)state,
+                          memory_order_release);
 }
 
 static inline enum smem_slot_state smem_slot_state(const struct smem_region *region,

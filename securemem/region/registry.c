@@ -7,63 +7,32 @@
 #include "region/locks.h"
 #include "region/metadata.h"
 
-/*
- * Two levels of tables over the addresses that a process may have, by chunks:
- *
- *      address   | root index, 17 bits | leaf index, 15 bits | 16 bits in the chunk |
- *
- * A region is no shorter than a chunk, so that it holds the first or the last byte of
- * every chunk that it touches, and two entries tell all that lie in one.
- */
-#define CHUNK_BITS   16U
-#define LEAF_BITS    15U
-#define ROOT_BITS    17U
-#define ADDRESS_BITS (ROOT_BITS + LEAF_BITS + CHUNK_BITS)
-_Static_assert(SMEM_REGION_LEAST == (size_t)1 << CHUNK_BITS, "a region fills a chunk");
-
-#define LEAF_ENTRIES ((size_t)1 << LEAF_BITS)
-#define ROOT_ENTRIES ((size_t)1 << ROOT_BITS)
-
-struct chunk {
-    _Atomic(struct smem_region *) first; /* holds the chunk's first byte */
-    _Atomic(struct smem_region *) last;  /* holds its last byte */
-};
-
-typedef _Atomic(struct chunk *) leaf;
-
 /* Tables are made as needed and never given back: readers take no lock. */
-static _Atomic(leaf *) root;
+_Atomic(smem_leaf *) smem_registry_root;
+
+#define LEAF_ENTRIES ((size_t)1 << SMEM_LEAF_BITS)
+#define ROOT_ENTRIES ((size_t)1 << SMEM_ROOT_BITS)
 
 static uintptr_t freed[SMEM_FREED_REMEMBERED];
 static size_t freed_next;
-
-static struct chunk *chunk_of(uintptr_t address)
-{
-    leaf *leaves = atomic_load_explicit(&root, memory_order_acquire);
-    if (leaves == NULL || address >> ADDRESS_BITS != 0)
-        return NULL;
-    struct chunk *chunks = atomic_load_explicit(
-        &leaves[address >> (CHUNK_BITS + LEAF_BITS)], memory_order_acquire);
-    return chunks == NULL ? NULL : &chunks[(address >> CHUNK_BITS) & (LEAF_ENTRIES - 1)];
-}
 
 /* With the registry's lock held: makes the tables that cover [start, end). */
 static int make_tables(uintptr_t start, uintptr_t end)
 {
     void *table;
-    leaf *leaves = atomic_load_explicit(&root, memory_order_relaxed);
+    smem_leaf *leaves = atomic_load_explicit(&smem_registry_root, memory_order_relaxed);
     if (leaves == NULL) {
         int result = smem_metadata_map(ROOT_ENTRIES * sizeof *leaves, &table);
         if (result != 0)
             return result;
         leaves = table;
-        atomic_store_explicit(&root, leaves, memory_order_release);
+        atomic_store_explicit(&smem_registry_root, leaves, memory_order_release);
     }
-    const unsigned shift = CHUNK_BITS + LEAF_BITS;
+    const unsigned shift = SMEM_CHUNK_BITS + SMEM_LEAF_BITS;
     for (uintptr_t i = start >> shift; i <= (end - 1) >> shift; i++) {
         if (atomic_load_explicit(&leaves[i], memory_order_relaxed) != NULL)
             continue;
-        int result = smem_metadata_map(LEAF_ENTRIES * sizeof(struct chunk), &table);
+        int result = smem_metadata_map(LEAF_ENTRIES * sizeof(struct smem_chunk), &table);
         if (result != 0)
             return result;
         atomic_store_explicit(&leaves[i], table, memory_order_release);
@@ -77,7 +46,7 @@ static void enter(struct smem_region *region, struct smem_region *what)
     const uintptr_t size = SMEM_REGION_LEAST;
     uintptr_t start = (uintptr_t)region->base, end = start + region->length;
     for (uintptr_t first = start & ~(size - 1); first < end; first += size) {
-        struct chunk *chunk = chunk_of(first);
+        struct smem_chunk *chunk = smem_chunk_of(first);
         if (first >= start)
             atomic_store_explicit(&chunk->first, what, memory_order_release);
         if (first + size <= end)
@@ -88,7 +57,7 @@ static void enter(struct smem_region *region, struct smem_region *what)
 int smem_registry_add(struct smem_region *region)
 {
     uintptr_t start = (uintptr_t)region->base, end = start + region->length;
-    if ((end - 1) >> ADDRESS_BITS != 0)
+    if ((end - 1) >> SMEM_ADDRESS_BITS != 0)
         return smem_error_own("mmap", ENOMEM,
                               "the address lies beyond 48 bits, which this library does "
                               "not look up; free memory below");
@@ -105,27 +74,6 @@ void smem_registry_remove(struct smem_region *region)
     smem_lock_registry();
     enter(region, NULL);
     smem_unlock_registry();
-}
-
-static bool holds(const struct smem_region *region, uintptr_t address)
-{
-    return region != NULL &&
-           address - atomic_load_explicit(&region->start, memory_order_relaxed) <
-               atomic_load_explicit(&region->extent, memory_order_relaxed);
-}
-
-struct smem_region *smem_registry_find(const void *pointer)
-{
-    uintptr_t address = (uintptr_t)pointer;
-    struct chunk *chunk = chunk_of(address);
-    if (chunk == NULL)
-        return NULL;
-    struct smem_region *region =
-        atomic_load_explicit(&chunk->first, memory_order_acquire);
-    if (holds(region, address))
-        return region;
-    region = atomic_load_explicit(&chunk->last, memory_order_acquire);
-    return holds(region, address) ? region : NULL;
 }
 
 struct smem_region *smem_registry_meet(const void *start, size_t length)

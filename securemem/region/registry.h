@@ -7,6 +7,48 @@
 
 #include "region/region.h"
 
+/*
+ * Two levels of tables over the addresses that a process may have, by chunks:
+ *
+ *      address   | root index, 17 bits | leaf index, 15 bits | 16 bits in the chunk |
+ *
+ * A region is no shorter than a chunk, so that it holds the first or the last byte of
+ * every chunk that it touches, and two entries tell all that lie in one.
+ */
+#define SMEM_CHUNK_BITS   16U
+#define SMEM_LEAF_BITS    15U
+#define SMEM_ROOT_BITS    17U
+#define SMEM_ADDRESS_BITS (SMEM_ROOT_BITS + SMEM_LEAF_BITS + SMEM_CHUNK_BITS)
+_Static_assert(SMEM_REGION_LEAST == (size_t)1 << SMEM_CHUNK_BITS, "it fills a chunk");
+
+struct smem_chunk {
+    _Atomic(struct smem_region *) first; /* holds the chunk's first byte */
+    _Atomic(struct smem_region *) last;  /* holds its last byte */
+};
+
+typedef _Atomic(struct smem_chunk *) smem_leaf;
+extern _Atomic(smem_leaf *) smem_registry_root;
+
+/* The chunk of an address, or NULL where no region ever was. */
+static inline struct smem_chunk *smem_chunk_of(uintptr_t address)
+{
+    smem_leaf *leaves = atomic_load_explicit(&smem_registry_root, memory_order_acquire);
+    if (leaves == NULL || address >> SMEM_ADDRESS_BITS != 0)
+        return NULL;
+    struct smem_chunk *chunks = atomic_load_explicit(
+        &leaves[address >> (SMEM_CHUNK_BITS + SMEM_LEAF_BITS)], memory_order_acquire);
+    if (chunks == NULL)
+        return NULL;
+    return &chunks[(address >> SMEM_CHUNK_BITS) & (((size_t)1 << SMEM_LEAF_BITS) - 1)];
+}
+
+static inline bool smem_region_holds(const struct smem_region *region, uintptr_t address)
+{
+    return region != NULL &&
+           address - atomic_load_explicit(&region->start, memory_order_relaxed) <
+               atomic_load_explicit(&region->extent, memory_order_relaxed);
+}
+
 /* A region that has one of these addresses, or NULL. */
 struct smem_region *smem_registry_meet(const void *start, size_t length);
 
@@ -17,10 +59,22 @@ int smem_registry_add(struct smem_region *region);
 void smem_registry_remove(struct smem_region *region);
 
 /*
- * The region that holds address, or NULL. It may be ending, unless the caller knows that
- * a secret in it is alive.
+ * The region that holds an address, or NULL. It may be ending, unless the caller knows
+ * that a secret in it is alive.
  */
-struct smem_region *smem_registry_find(const void *address);
+static inline struct smem_region *smem_registry_find(const void *pointer)
+{
+    uintptr_t address = (uintptr_t)pointer;
+    struct smem_chunk *chunk = smem_chunk_of(address);
+    if (chunk == NULL)
+        return NULL;
+    struct smem_region *region =
+        atomic_load_explicit(&chunk->first, memory_order_acquire);
+    if (smem_region_holds(region, address))
+        return region;
+    region = atomic_load_explicit(&chunk->last, memory_order_acquire);
+    return smem_region_holds(region, address) ? region : NULL;
+}
 
 /*
  * The region that holds address, with its stripe locked for the caller; NULL, with

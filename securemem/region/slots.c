@@ -3,23 +3,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "region/budget.h"
+#include "region/commit.h"
 #include "region/epoch.h"
 #include "region/error.h"
-#include "region/region.h"
+#include "region/memlock.h"
 #include "region/registry.h"
-
-/*
- * A batch of guard regions: at most so many slots and bytes at once, so that one call
- * does not pay for many, and the lock limit is not spent on slots that nobody asks for.
- */
-#define BATCH_SLOTS 64U
-#define BATCH_BYTES (1UL << 20)
-
-static bool wants_lock(const struct smem_region *region)
-{
-    return region->options.lock != SECUREMEM_OFF;
-}
 
 static void push(struct smem_region *region, uint32_t *head, uint32_t slot)
 {
@@ -32,13 +20,6 @@ static uint32_t pop(struct smem_region *region, uint32_t *head)
     uint32_t slot = *head;
     *head = region->slots[slot].next;
     return slot;
-}
-
-static void set_state(struct smem_region *region, uint32_t slot,
-                      enum smem_slot_state state)
-{
-    atomic_store_explicit(&region->slots[slot].state, (unsigned char)state,
-                          memory_order_release);
 }
 
 static int advise_slot(struct smem_region *region, uint32_t slot,
@@ -57,88 +38,10 @@ static int protect_slot(struct smem_region *region, uint32_t slot,
     return result == 0 ? 0 : smem_error_kernel("mprotect", result, region->slot_bytes);
 }
 
-/* The range of a batch: its slots with their trailing guards, and the first with both. */
-static char *batch_start(const struct smem_region *region, uint32_t first)
-{
-    return first == 0 ? region->base : smem_slot_data(region, first);
-}
-
-static size_t batch_length(const struct smem_region *region, uint32_t first,
-                           uint32_t slots)
-{
-    return slots * smem_region_stride(region) + (first == 0 ? region->guard_bytes : 0);
-}
-
-/*
- * Locks a range and asks the kernel whether it is locked: a C library, an emulator or a
- * sandbox may answer 0 and lock nothing.
- */
-static int lock_range(const struct smem_region *region, char *start, size_t length)
-{
-    bool on_fault = region->kind == SMEM_GUARD_REGIONS;
-    const char *operation = on_fault ? "mlock2" : "mlock";
-    int result = on_fault ? smem_kernel_lock_on_fault(start, length)
-                          : smem_kernel_lock(start, length);
-    if (result == 0 && smem_kernel_is_locked(start, length) == 1)
-        return 0;
-    if (result == 0)
-        result = smem_error_own(operation, ENOTSUP,
-                                "the call succeeds, but the kernel has no lock there: a "
-                                "sandbox or an emulator pretends to it");
-    else
-        result = smem_error_kernel(operation, result, length);
-    /* A refused lock may have locked a part; if it stays so, it is charged, not lost. */
-    (void)smem_kernel_unlock(start, length);
-    return result;
-}
-
-int smem_slot_lock(struct smem_region *region, uint32_t slot)
-{
-    int result = lock_range(region, smem_slot_data(region, slot), region->slot_bytes);
-    if (result != 0)
-        return result;
-    region->slots[slot].locked = true;
-    region->slots[slot].lock_refused = 0;
-    region->charged += region->slot_bytes;
-    smem_budget_charge(region->slot_bytes);
-    return 0;
-}
-
-int smem_region_lock_committed(struct smem_region *region)
-{
-    uint32_t committed = atomic_load_explicit(&region->committed, memory_order_relaxed);
-    if (committed == 0)
-        return 0;
-    size_t length = batch_length(region, 0, committed);
-    int result = lock_range(region, region->base, length);
-    for (uint32_t i = 0; i < committed; i++) {
-        region->slots[i].locked = result == 0;
-        region->slots[i].lock_refused = (uint8_t)-result;
-    }
-    if (result == 0) {
-        region->charged = length;
-        smem_budget_charge(length);
-    }
-    return result;
-}
-
-static int unlock_slot(struct smem_region *region, uint32_t slot)
-{
-    if (!region->slots[slot].locked)
-        return 0;
-    int result = smem_kernel_unlock(smem_slot_data(region, slot), region->slot_bytes);
-    if (result != 0)
-        return smem_error_kernel("munlock", result, region->slot_bytes);
-    region->slots[slot].locked = false;
-    region->charged -= region->slot_bytes;
-    smem_budget_discharge(region->slot_bytes);
-    return 0;
-}
-
 /* Locks an accessible slot as the policy wants it. */
 static int lock_by_policy(struct smem_region *region, uint32_t slot)
 {
-    if (!wants_lock(region) || region->slots[slot].locked)
+    if (!smem_region_wants_lock(region) || region->slots[slot].locked)
         return 0;
     int result = smem_slot_lock(region, slot);
     if (result != 0 && region->options.lock == SECUREMEM_PREFERRED) {
@@ -167,7 +70,7 @@ static int make_inaccessible(struct smem_region *region, uint32_t slot)
 /* Brings an accessible slot into memory, so that a shortage is an errno and no signal. */
 static int populate(struct smem_region *region, uint32_t slot)
 {
-    if (region->kind != SMEM_GUARD_REGIONS || !wants_lock(region))
+    if (region->kind != SMEM_GUARD_REGIONS || !smem_region_wants_lock(region))
         return 0;
     return advise_slot(region, slot, SMEM_ADVICE_POPULATE,
                        "madvise(MADV_POPULATE_WRITE)");
@@ -190,98 +93,9 @@ static int bring_back(struct smem_region *region, uint32_t slot)
     /* What stays open or locked after a refusal holds zeros and is tried again later. */
 undo:
     smem_error_hold();
-    (void)unlock_slot(region, slot); /* where it is locked */
+    (void)smem_slot_unlock(region, slot); /* where it is locked */
     (void)make_inaccessible(region, slot);
     smem_error_resume();
-    return result;
-}
-
-/* Installs the guards of a batch, and asks the kernel whether they stop a read. */
-static int install_guards(struct smem_region *region, uint32_t first, uint32_t slots)
-{
-    const char *guard = NULL;
-    for (uint32_t i = first; i < first + slots; i++) {
-        char *page = smem_slot_data(region, i) + region->slot_bytes;
-        int result = smem_kernel_advise(page, region->page, SMEM_ADVICE_GUARD_INSTALL);
-        if (result != 0)
-            return smem_error_kernel("madvise(MADV_GUARD_INSTALL)", result, region->page);
-        guard = page;
-    }
-    if (smem_kernel_is_readable(guard) != 0)
-        return smem_error_own(
-            "madvise(MADV_GUARD_INSTALL)", ENOTSUP,
-            "the call succeeds, but the guard can be read: a sandbox or "
-            "an emulator pretends to it");
-    return 0;
-}
-
-/* Commits the next slots of guard regions; on failure nothing is committed. */
-static int commit_batch(struct smem_region *region, uint32_t slots)
-{
-    uint32_t first = atomic_load_explicit(&region->committed, memory_order_relaxed);
-    char *start = batch_start(region, first);
-    size_t length = batch_length(region, first, slots);
-    int result = smem_kernel_protect(start, length, SMEM_ACCESS_WRITE);
-    if (result != 0)
-        return smem_error_kernel("mprotect", result, length);
-    result = install_guards(region, first, slots);
-    if (result != 0)
-        goto close;
-    int refused = 0;
-    if (wants_lock(region)) {
-        result = lock_range(region, start, length);
-        if (result != 0 && region->options.lock == SECUREMEM_REQUIRED)
-            goto close;
-        refused = -result;
-    }
-    bool locked = wants_lock(region) && refused == 0;
-    for (uint32_t i = first; i < first + slots; i++) {
-        region->slots[i].locked = locked;
-        region->slots[i].lock_refused = (uint8_t)refused;
-    }
-    if (locked) {
-        region->charged += length;
-        smem_budget_charge(length);
-    }
-    region->held_bytes += length;
-    atomic_store_explicit(&region->committed, first + slots, memory_order_release);
-    return 0;
-
-close:
-    /* Zeros that nobody was given: accessible or not, the next batch starts there. */
-    (void)smem_kernel_protect(start, length, SMEM_ACCESS_NONE);
-    return result;
-}
-
-static uint32_t batch_slots(const struct smem_region *region)
-{
-    uint32_t committed = atomic_load_explicit(&region->committed, memory_order_relaxed);
-    uint32_t slots = committed == 0 ? 1 : committed;
-    uint32_t left = region->capacity - committed;
-    size_t fit = BATCH_BYTES / smem_region_stride(region);
-    if (slots > BATCH_SLOTS)
-        slots = BATCH_SLOTS;
-    if (slots > fit)
-        slots = fit == 0 ? 1 : (uint32_t)fit;
-    return slots < left ? slots : left;
-}
-
-/* The largest batch that the allowance and the kernel grant. */
-static int grow_guard_regions(struct smem_region *region, size_t allowance)
-{
-    uint32_t first = atomic_load_explicit(&region->committed, memory_order_relaxed);
-    int result = 0;
-    for (uint32_t slots = batch_slots(region); slots > 0; slots /= 2) {
-        size_t length = batch_length(region, first, slots);
-        if (length > allowance) {
-            result = smem_error_budget(length, region->options.budget,
-                                       region->options.budget - allowance);
-            continue;
-        }
-        result = commit_batch(region, slots);
-        if (result != -ENOMEM && result != -EAGAIN)
-            return result;
-    }
     return result;
 }
 
@@ -296,72 +110,88 @@ static int take_idle(struct smem_region *region, uint32_t *out)
     return 0;
 }
 
-/* Of the kinds that commit slot by slot: what a slot that is brought back counts. */
 static int check_allowance(const struct smem_region *region, size_t allowance)
 {
-    if (region->kind == SMEM_GUARD_REGIONS || region->slot_bytes <= allowance)
+    if (region->slot_bytes <= allowance)
         return 0;
     return smem_error_budget(region->slot_bytes, region->options.budget,
                              region->options.budget - allowance);
 }
 
-static void count_commitment(struct smem_region *region)
-{
-    if (region->kind != SMEM_GUARD_REGIONS)
-        region->held_bytes += region->slot_bytes;
-}
-
+/* A closed slot between guard regions still counts: it is still charged. */
 static int take_returned(struct smem_region *region, size_t allowance, uint32_t *out)
 {
     uint32_t slot = region->returned_head;
+    bool counts = region->kind != SMEM_GUARD_REGIONS;
+    int result = counts ? check_allowance(region, allowance) : 0;
+    if (result == 0)
+        result = bring_back(region, slot);
+    if (result != 0)
+        return result;
+    region->held_bytes += counts ? region->slot_bytes : 0;
+    *out = pop(region, &region->returned_head);
+    region->returned--;
+    return 0;
+}
+
+static int take_of_batch(struct smem_region *region, size_t allowance, uint32_t slot)
+{
+    int result = 0;
+    if (slot == atomic_load_explicit(&region->committed, memory_order_relaxed))
+        result = smem_region_grow(region, allowance);
+    if (result == 0)
+        result = lock_by_policy(region, slot);
+    return result == 0 ? populate(region, slot) : result;
+}
+
+static int take_alone(struct smem_region *region, size_t allowance, uint32_t slot)
+{
     int result = check_allowance(region, allowance);
     if (result == 0)
         result = bring_back(region, slot);
     if (result != 0)
         return result;
-    count_commitment(region);
-    *out = pop(region, &region->returned_head);
-    region->returned--;
+    atomic_store_explicit(&region->committed, slot + 1, memory_order_release);
+    region->held_bytes += region->slot_bytes;
     return 0;
 }
 
 static int take_unused(struct smem_region *region, size_t allowance, uint32_t *out)
 {
     uint32_t slot = region->used;
-    int result = check_allowance(region, allowance);
+    int result = smem_region_batches(region) ? take_of_batch(region, allowance, slot)
+                                             : take_alone(region, allowance, slot);
     if (result != 0)
         return result;
-    if (region->kind != SMEM_GUARD_REGIONS) {
-        result = bring_back(region, slot);
-        if (result != 0)
-            return result;
-        atomic_store_explicit(&region->committed, slot + 1, memory_order_release);
-    } else {
-        if (slot == atomic_load_explicit(&region->committed, memory_order_relaxed))
-            result = grow_guard_regions(region, allowance);
-        if (result == 0)
-            result = lock_by_policy(region, slot);
-        if (result == 0)
-            result = populate(region, slot);
-        if (result != 0)
-            return result;
-    }
-    count_commitment(region);
     region->used++;
     *out = slot;
+    return 0;
+}
+
+static int take_closed(struct smem_region *region, size_t allowance, uint32_t *out)
+{
+    return region->returned > 0 ? take_returned(region, allowance, out)
+                                : take_unused(region, allowance, out);
+}
+
+int smem_region_add_idle(struct smem_region *region, size_t allowance)
+{
+    uint32_t slot;
+    int result = take_closed(region, allowance, &slot);
+    if (result != 0)
+        return result;
+    smem_slot_set_state(region, slot, SMEM_SLOT_IDLE);
+    push(region, &region->idle_head, slot);
+    region->idle++;
+    smem_region_check(region);
     return 0;
 }
 
 int smem_region_take(struct smem_region *region, size_t allowance, uint32_t *out)
 {
     uint32_t slot;
-    int result;
-    if (region->idle > 0)
-        result = take_idle(region, &slot);
-    else if (region->returned > 0)
-        result = take_returned(region, allowance, &slot);
-    else
-        result = take_unused(region, allowance, &slot);
+    int result = region->idle > 0 ? take_idle(region, &slot)
+                                  : take_closed(region, allowance, &slot);
     if (result != 0)
         return result;
 
@@ -373,7 +203,7 @@ int smem_region_take(struct smem_region *region, size_t allowance, uint32_t *out
     s->open_scopes = 0;
     s->kept_wiped = false;
     s->epoch = smem_epoch();
-    set_state(region, slot, SMEM_SLOT_LIVE);
+    smem_slot_set_state(region, slot, SMEM_SLOT_LIVE);
     region->live++;
     smem_region_check(region);
     *out = slot;
@@ -382,8 +212,9 @@ int smem_region_take(struct smem_region *region, size_t allowance, uint32_t *out
 
 void smem_region_keep(struct smem_region *region, uint32_t slot)
 {
-    smem_registry_remember_freed(smem_slot_secret(region, slot));
-    set_state(region, slot, SMEM_SLOT_IDLE);
+    if (region->secrets == NULL)
+        smem_registry_remember_freed(smem_slot_secret(region, slot));
+    smem_slot_set_state(region, slot, SMEM_SLOT_IDLE);
     push(region, &region->idle_head, slot);
     region->idle++;
     region->live--;
@@ -392,8 +223,9 @@ void smem_region_keep(struct smem_region *region, uint32_t slot)
 
 void smem_region_forget(struct smem_region *region, uint32_t slot)
 {
-    smem_registry_remember_freed(smem_slot_secret(region, slot));
-    set_state(region, slot, SMEM_SLOT_RETURNED);
+    if (region->secrets == NULL)
+        smem_registry_remember_freed(smem_slot_secret(region, slot));
+    smem_slot_set_state(region, slot, SMEM_SLOT_RETURNED);
     push(region, &region->returned_head, slot);
     region->returned++;
     region->live--;
@@ -408,7 +240,7 @@ void smem_region_forget(struct smem_region *region, uint32_t slot)
 static int close_guard_region(struct smem_region *region, uint32_t slot, bool *closed)
 {
     bool locked = region->slots[slot].locked;
-    int result = unlock_slot(region, slot);
+    int result = smem_slot_unlock(region, slot);
     if (result != 0)
         return result;
     result = make_inaccessible(region, slot);
@@ -427,7 +259,7 @@ static int close_pages(struct smem_region *region, uint32_t slot, bool *closed)
         return result;
     *closed = true;
     region->held_bytes -= region->slot_bytes;
-    result = unlock_slot(region, slot);
+    result = smem_slot_unlock(region, slot);
     if (result != 0)
         return result;
     return advise_slot(region, slot, SMEM_ADVICE_DONTNEED, "madvise(MADV_DONTNEED)");
@@ -445,7 +277,7 @@ int smem_region_return_idle(struct smem_region *region)
         region->idle--;
         push(region, &region->returned_head, slot);
         region->returned++;
-        set_state(region, slot, SMEM_SLOT_RETURNED);
+        smem_slot_set_state(region, slot, SMEM_SLOT_RETURNED);
         smem_region_check(region);
     }
     return result;

@@ -60,22 +60,41 @@ static void restore_access(struct smem_region *region, uint32_t slot)
     }
 }
 
+struct stretch {
+    const struct wiper *wiper;
+    bool wiped;
+};
+
+static void wipe_stretch(void *context, char *start, size_t length)
+{
+    struct stretch *stretch = context;
+    if (stretch->wiped)
+        stretch->wiped = overwrite(stretch->wiper, start, length) == 0;
+}
+
+/* Overwrites what the extent says; false where its access was taken away meanwhile. */
+static bool overwrite_slot(const struct wiper *wiper, struct smem_region *region,
+                           uint32_t slot)
+{
+    struct stretch stretch = {.wiper = wiper, .wiped = true};
+    size_t size = atomic_load(&region->slots[slot].size);
+    if (wiper->extent == SMEM_WIPE_PAGES)
+        wipe_stretch(&stretch, smem_slot_data(region, slot), region->slot_bytes);
+    else if (region->secrets != NULL)
+        region->secrets(region, slot, wipe_stretch, &stretch);
+    else if (size <= region->slot_bytes)
+        wipe_stretch(&stretch, smem_slot_secret(region, slot), size);
+    return stretch.wiped;
+}
+
 static bool wipe_slot(const struct wiper *wiper, struct smem_region *region,
                       uint32_t slot)
 {
-    char *data = smem_slot_data(region, slot), *start = data;
-    size_t length = region->slot_bytes;
-    if (wiper->extent == SMEM_WIPE_SECRETS) {
-        size_t size = atomic_load(&region->slots[slot].size);
-        if (size > region->slot_bytes)
-            return false;
-        start = smem_slot_secret(region, slot);
-        length = size;
-    }
     for (int i = 0; i < TRIES; i++) {
-        if (smem_kernel_protect(data, region->slot_bytes, SMEM_ACCESS_WRITE) != 0)
+        if (smem_kernel_protect(smem_slot_data(region, slot), region->slot_bytes,
+                                SMEM_ACCESS_WRITE) != 0)
             return false;
-        if (overwrite(wiper, start, length) == 0) {
+        if (overwrite_slot(wiper, region, slot)) {
             restore_access(region, slot);
             return true;
         }

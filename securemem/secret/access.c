@@ -16,6 +16,19 @@ static enum smem_kernel_access current_access(struct smem_place place)
                                 memory_order_relaxed);
 }
 
+/* Packed secrets share their pages, so that none has access of its own. */
+static int need_guarded(const char *operation, const void *secret,
+                        struct smem_place *place)
+{
+    int result = smem_place_need(operation, secret, place);
+    if (result != 0 || !smem_place_is_packed(place))
+        return result;
+    smem_place_release(place);
+    return smem_error_own(operation, ENOTSUP,
+                          "packed secrets share pages and have no access of their own; "
+                          "use an arena of SECUREMEM_GUARDED");
+}
+
 /* At least access, never less than scopes that are open already allow. */
 static int widen(struct smem_place place, enum smem_kernel_access access)
 {
@@ -30,7 +43,7 @@ int securemem_set_access(void *secret, securemem_access access)
     if ((unsigned)access > SECUREMEM_WRITE)
         return smem_error_argument(operation, "access is not one of securemem_access");
     struct smem_place place;
-    int result = smem_place_need(operation, secret, &place);
+    int result = need_guarded(operation, secret, &place);
     if (result != 0)
         return result;
     struct smem_slot *slot = &place.region->slots[place.slot];
@@ -51,7 +64,7 @@ int securemem_open(void *secret, securemem_access access)
         return smem_error_argument(
             operation, "access is neither SECUREMEM_READ nor SECUREMEM_WRITE");
     struct smem_place place;
-    int result = smem_place_need(operation, secret, &place);
+    int result = need_guarded(operation, secret, &place);
     if (result != 0)
         return result;
     struct smem_slot *slot = &place.region->slots[place.slot];
@@ -70,7 +83,7 @@ int securemem_close(void *secret)
 {
     static const char operation[] = "securemem_close";
     struct smem_place place;
-    int result = smem_place_need(operation, secret, &place);
+    int result = need_guarded(operation, secret, &place);
     if (result != 0)
         return result;
     struct smem_slot *slot = &place.region->slots[place.slot];

@@ -3,22 +3,37 @@
 #include "secret/arena.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <string.h>
 
-#include "region/budget.h"
 #include "region/error.h"
 #include "region/fork.h"
 #include "region/locks.h"
+#include "secret/account.h"
+#include "secret/cache.h"
 #include "secret/canary.h"
 #include "secret/misuse.h"
-#include "secret/secret.h"
+#include "secret/packed.h"
+#include "secret/random.h"
 
 static struct smem_pool pool = {.object_size = sizeof(struct securemem_arena),
-                                .lasting = sizeof(struct smem_pool_object)};
+                                .lasting = offsetof(struct securemem_arena, options)};
 
 /* Stripes are dealt out in turn. */
 static atomic_uint next_stripe;
 static _Atomic(securemem_arena *) default_arena;
+
+/* Lives and epochs are numbered through, so that no two are the same. */
+static uint64_t new_serial(void)
+{
+    static _Atomic uint64_t serial;
+    return atomic_fetch_add_explicit(&serial, 1, memory_order_relaxed) + 1;
+}
+
+void smem_arena_renew_epoch(securemem_arena *arena)
+{
+    atomic_store(&arena->epoch, new_serial());
+}
 
 static bool is_policy(securemem_policy policy)
 {
@@ -39,7 +54,7 @@ static int check_options(const securemem_arena_options *options)
     static const char operation[] = "securemem_arena_create";
     if (!is_policy(options->lock) || !is_policy(options->guards) ||
         !is_policy(options->no_dump) || !is_policy(options->fork_safety) ||
-        !is_policy(options->no_merge))
+        !is_policy(options->no_merge) || !is_policy(options->canaries))
         return smem_error_argument(operation, "a policy is not one of securemem_policy");
     if ((unsigned)options->fork > SECUREMEM_FORK_KEEP)
         return smem_error_argument(operation, ".fork is not one of securemem_fork");
@@ -48,14 +63,52 @@ static int check_options(const securemem_arena_options *options)
                                    ".guard_kind is not one of securemem_guard_kind");
     if (!is_zero(options->reserved, sizeof options->reserved / sizeof *options->reserved))
         return smem_error_argument(operation, ".reserved is not zero");
-    if (options->placement == SECUREMEM_PACKED)
-        return smem_error_own(operation, ENOTSUP,
-                              "packed placement does not exist in this version; use "
-                              "SECUREMEM_GUARDED");
-    if (options->placement != SECUREMEM_GUARDED)
+    if ((unsigned)options->placement > SECUREMEM_PACKED)
         return smem_error_argument(operation, ".placement is not one of "
                                               "securemem_placement");
+    if (options->low > 0 && options->on_low == NULL)
+        return smem_error_argument(operation, ".low is set, but not .on_low");
     return 0;
+}
+
+/* Threads of the parent are not in its child: what they cached is idle. */
+static void inherit_region(securemem_arena *arena, struct smem_region *region,
+                           void *context)
+{
+    (void)context;
+    bool mapped = atomic_load(&region->object.state) == SMEM_REGION_LIVE;
+    for (uint32_t i = 0, used = region->used; i < used; i++) {
+        enum smem_slot_state state = smem_slot_state(region, i);
+        if (state == SMEM_SLOT_LIVE && region->kind == SMEM_RUN)
+            smem_packed_inherit(region, i);
+        if (state != SMEM_SLOT_CACHED)
+            continue;
+        if (!mapped) {
+            smem_region_forget(region, i);
+            continue;
+        }
+        sodium_memzero(smem_slot_data(region, i), region->slot_bytes);
+        bool last = region->live == 1; /* it may end with its last slot */
+        smem_arena_give_slot(arena, region, i);
+        if (last)
+            break;
+    }
+}
+
+static void inherit_arena(void *object, void *context)
+{
+    securemem_arena *arena = object;
+    unsigned stripe = smem_stripe_of(&arena->object);
+    smem_lock_stripe(stripe);
+    arena->lent_bytes = 0;
+    smem_account_each(arena, inherit_region, context);
+    smem_unlock_stripe(stripe);
+}
+
+static void inherit(void)
+{
+    smem_cache_inherit();
+    smem_pool_each(&pool, inherit_arena, NULL);
 }
 
 static int create(const securemem_arena_options *options, enum smem_arena_state state,
@@ -66,6 +119,7 @@ static int create(const securemem_arena_options *options, enum smem_arena_state 
         result = smem_fork_ready();
     if (result == 0)
         result = smem_canary_ready();
+    smem_fork_set_hook(inherit);
     void *object;
     if (result == 0)
         result = smem_pool_take(&pool, &object);
@@ -76,6 +130,9 @@ static int create(const securemem_arena_options *options, enum smem_arena_state 
                           atomic_fetch_add(&next_stripe, 1) % SMEM_STRIPES,
                           memory_order_relaxed);
     arena->options = *options;
+    arena->random = smem_random_seed();
+    atomic_store(&arena->life, new_serial());
+    smem_arena_renew_epoch(arena);
     atomic_store_explicit(&arena->object.state, state, memory_order_release);
     *out = arena;
     return 0;
@@ -137,9 +194,42 @@ int securemem_arena_trim(securemem_arena *arena)
 {
     if (!smem_arena_acquire(arena))
         return smem_error_argument("securemem_arena_trim", "it is not a live arena");
-    int result = smem_arena_trim(arena);
+    const void *broken = NULL;
+    smem_cache_recall(arena, &broken);
+    arena->reserved_bytes = 0;
+    int result = smem_arena_trim(arena, 0);
     smem_arena_release(arena);
+    if (broken != NULL)
+        smem_misuse(SECUREMEM_MISUSE_CANARY, broken);
     return result;
+}
+
+static void check_region(securemem_arena *arena, struct smem_region *region,
+                         void *context)
+{
+    (void)arena;
+    const void **broken = context;
+    if (atomic_load(&region->object.state) != SMEM_REGION_LIVE)
+        return;
+    for (uint32_t i = 0; i < region->used && *broken == NULL; i++)
+        if (smem_slot_state(region, i) == SMEM_SLOT_LIVE)
+            smem_arena_check_slot(region, i, broken);
+}
+
+int securemem_arena_check(securemem_arena *arena)
+{
+    static const char operation[] = "securemem_arena_check";
+    if (!smem_arena_acquire(arena))
+        return smem_error_argument(operation, "it is not a live arena");
+    const void *broken = NULL;
+    smem_account_each(arena, check_region, &broken);
+    smem_arena_release(arena);
+    if (broken == NULL)
+        return 0;
+    smem_misuse(SECUREMEM_MISUSE_CANARY, broken);
+    return smem_error_own(operation, EBADMSG,
+                          "bytes around a secret were overwritten; free it and look for "
+                          "what wrote there");
 }
 
 /* The first broken canary that destroying meets, and whether something has to stay. */
@@ -150,14 +240,10 @@ struct ending {
 
 static void end_slot(struct smem_region *region, uint32_t slot, struct ending *ending)
 {
-    const void *secret = smem_slot_secret(region, slot);
-    bool intact = true;
-    if (smem_arena_wipe_slot(region, slot, &intact) != 0)
+    if (smem_arena_wipe_slot(region, slot, &ending->broken) != 0)
         ending->incomplete = true;
     else
         smem_region_keep(region, slot);
-    if (!intact && ending->broken == NULL)
-        ending->broken = secret;
 }
 
 static void end_region(securemem_arena *arena, struct smem_region *region, void *context)
@@ -167,14 +253,12 @@ static void end_region(securemem_arena *arena, struct smem_region *region, void 
     bool mapped = atomic_load(&region->object.state) == SMEM_REGION_LIVE;
     for (uint32_t i = 0; i < region->used; i++) {
         enum smem_slot_state state = smem_slot_state(region, i);
-        if (state == SMEM_SLOT_LIVE)
-            smem_budget_count_secret(-1);
-        if (mapped && (state == SMEM_SLOT_LIVE || state == SMEM_SLOT_HELD))
+        if (mapped && state != SMEM_SLOT_IDLE && state != SMEM_SLOT_RETURNED)
             end_slot(region, i, ending);
     }
     if (mapped && region->live > 0)
         return;
-    if (smem_arena_drop_region(arena, region) != 0) {
+    if (smem_account_end(arena, region) != 0) {
         smem_arena_unlock_region(arena, region); /* recorded; it is wiped */
         ending->incomplete = true;
     }
@@ -193,7 +277,9 @@ void securemem_arena_destroy(securemem_arena *arena)
         smem_misuse(SECUREMEM_MISUSE_NOT_AN_ARENA, arena);
     } else {
         unsigned stripe = smem_stripe_of(&arena->object);
-        smem_arena_each_region(arena, end_region, &ending);
+        atomic_store(&arena->life, new_serial());
+        smem_arena_renew_epoch(arena); /* caches of it are forgotten, they hold nothing */
+        smem_account_each(arena, end_region, &ending);
         if (ending.incomplete)
             atomic_store(&arena->object.state, SMEM_ARENA_ENDED);
         else
@@ -203,4 +289,38 @@ void securemem_arena_destroy(securemem_arena *arena)
     if (ending.broken != NULL)
         smem_misuse(SECUREMEM_MISUSE_CANARY, ending.broken);
     errno = saved_errno;
+}
+
+/* The live secrets on a slot. */
+static size_t secrets_on(const struct smem_region *region, uint32_t slot)
+{
+    if (smem_slot_state(region, slot) != SMEM_SLOT_LIVE)
+        return 0;
+    return region->kind == SMEM_RUN ? smem_packed_count(region, slot) : 1;
+}
+
+static void count_region(securemem_arena *arena, struct smem_region *region,
+                         void *context)
+{
+    (void)arena;
+    size_t *count = context;
+    for (uint32_t i = 0; i < region->used; i++)
+        *count += secrets_on(region, i);
+}
+
+static void count_arena(void *object, void *context)
+{
+    securemem_arena *arena = object;
+    unsigned stripe = smem_stripe_of(&arena->object);
+    smem_lock_stripe(stripe);
+    if (smem_stripe_of(&arena->object) == stripe)
+        smem_account_each(arena, count_region, context);
+    smem_unlock_stripe(stripe);
+}
+
+size_t smem_arena_count_secrets(void)
+{
+    size_t count = 0;
+    smem_pool_each(&pool, count_arena, &count);
+    return count;
 }

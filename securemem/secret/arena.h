@@ -3,8 +3,10 @@
  * An arena: its options and its regions, by the size of their slots.
  *
  *      classes[n]   regions with room whose slots have n pages
- *      classes[0]   regions with room whose one slot has SMEM_CLASSES pages or more
+ *      classes[0]   regions with room whose one slot has SMEM_RUNS pages or more
+ *      classes[SMEM_RUNS]   runs with room, for packed secrets
  *      full         all others
+ *      pages[c]     pages of runs with free packed secrets of the size class c
  *
  * Guarded by the arena's stripe.
  */
@@ -14,8 +16,10 @@
 #include <securemem/arena.h>
 
 #include "region/region.h"
+#include "secret/sizes.h"
 
-#define SMEM_CLASSES 32U
+#define SMEM_RUNS    32U
+#define SMEM_CLASSES (SMEM_RUNS + 1)
 
 enum smem_arena_state {
     SMEM_ARENA_FREE = 0, /* of the pool */
@@ -24,57 +28,73 @@ enum smem_arena_state {
     SMEM_ARENA_ENDED    /* destroyed, but holds secrets that could not be wiped */
 };
 
+struct smem_page;
+
 struct securemem_arena {
     struct smem_pool_object object; /* state: enum smem_arena_state */
+    _Atomic uint64_t life, epoch;   /* see cache.h; no two are the same in a process */
+
     securemem_arena_options options;
+    uint64_t random;
+    bool low_told; /* on_low was called, and more did not remain since */
+    struct smem_page *pages[SMEM_SIZE_CLASSES];
     struct smem_region *classes[SMEM_CLASSES];
     struct smem_region *full;
     uint32_t class_capacity[SMEM_CLASSES]; /* slots of all regions of the class */
     size_t held_bytes;                     /* counts against options.budget */
     size_t idle_bytes;                     /* counts against options.idle */
+    size_t lent_bytes;                     /* of options.idle, to caches of threads */
+    size_t reserved_bytes;                 /* idle bytes that stay */
 };
 
 /* Locks the stripe of a live arena; false, with nothing locked, where it is none. */
 bool smem_arena_acquire(securemem_arena *arena);
 void smem_arena_release(securemem_arena *arena);
 
+/* Live secrets of the process, by counting them. */
+size_t smem_arena_count_secrets(void);
+
+/* With the stripe held: caches of the arena are out of date. */
+void smem_arena_renew_epoch(securemem_arena *arena);
+
 /*
  * With the arena's stripe held: a LIVE slot of at least size bytes, as smem_region_take
- * gives it. 0 or a negative errno, recorded.
+ * gives it; one of a run; and one page that is idle already, or -ENOENT without a record.
+ * 0 or a negative errno, recorded.
  */
 int smem_arena_take_slot(securemem_arena *arena, size_t size, struct smem_region **region,
                          uint32_t *slot);
+int smem_arena_take_page(securemem_arena *arena, struct smem_region **region,
+                         uint32_t *slot);
+int smem_arena_take_idle_page(securemem_arena *arena, struct smem_region **region,
+                              uint32_t *slot);
+
+/* With the stripe held: as securemem_arena_reserve. */
+int smem_arena_reserve(securemem_arena *arena, size_t bytes);
 
 /*
- * With the stripe held: wipes the pages of a LIVE or HELD slot, whatever its access, and
- * says whether the canary was intact. 0; or a negative errno, recorded, where the kernel
- * refuses the access: then nothing is wiped and the slot is HELD.
+ * With the stripe held: wipes the pages of a slot that is LIVE, HELD or CACHED, whatever
+ * its access, and says whether its canaries were intact, or which secret's was not. 0; or
+ * a negative errno, recorded, where the kernel refuses the access: then nothing is wiped
+ * and the slot is HELD.
  */
-int smem_arena_wipe_slot(struct smem_region *region, uint32_t slot, bool *intact);
+int smem_arena_wipe_slot(struct smem_region *region, uint32_t slot, const void **broken);
 
-/* With the stripe held: a LIVE or HELD slot that was wiped becomes idle or goes back. */
+/* With the stripe held: what it checks; a slot without access is not looked at. */
+void smem_arena_check_slot(const struct smem_region *region, uint32_t slot,
+                           const void **broken);
+
+/* With the stripe held: such a slot, wiped, becomes idle or goes back. */
 void smem_arena_give_slot(securemem_arena *arena, struct smem_region *region,
                           uint32_t slot);
 
-/* With the stripe held: as securemem_arena_trim. */
-int smem_arena_trim(securemem_arena *arena);
-
-/*
- * With the stripe held: the region, without a LIVE or HELD slot, leaves the arena and
- * ends. 0, or a negative errno, recorded, where the kernel refuses to unmap it.
- */
-int smem_arena_drop_region(securemem_arena *arena, struct smem_region *region);
+/* With the stripe held: as securemem_arena_trim, but for keep idle bytes. */
+int smem_arena_trim(securemem_arena *arena, size_t keep);
 
 /*
  * With the stripe held: a region without a LIVE or HELD slot that the kernel refuses to
  * unmap gives back its locks.
  */
 void smem_arena_unlock_region(securemem_arena *arena, struct smem_region *region);
-
-/* With the stripe held: visits every region; visit may drop the one it is given. */
-void smem_arena_each_region(securemem_arena *arena,
-                            void (*visit)(securemem_arena *arena,
-                                          struct smem_region *region, void *context),
-                            void *context);
 
 #endif

@@ -12,6 +12,10 @@
 #define PATTERN_BYTES sizeof(uint64_t)
 #define NOT_ZERO      0x5a
 
+/* An overrun that goes backwards meets these first. */
+#define NEAR_BYTES 256
+
+uint64_t smem_canary_key[2];
 static unsigned char key[crypto_shorthash_KEYBYTES];
 static atomic_bool ready;
 
@@ -27,6 +31,8 @@ int smem_canary_ready(void)
     smem_lock_registry();
     if (!atomic_load(&ready)) {
         randombytes_buf(key, sizeof key);
+        randombytes_buf(smem_canary_key, sizeof smem_canary_key);
+        smem_canary_key[1] |= 1;
         atomic_store_explicit(&ready, true, memory_order_release);
     }
     smem_unlock_registry();
@@ -104,4 +110,35 @@ bool smem_canary_intact(const struct smem_region *region, uint32_t slot)
     char *data = smem_slot_data(region, slot);
     return filled(data, smem_slot_secret(region, slot), word) &&
            filled(after_secret(region, slot), data + region->slot_bytes, word);
+}
+
+bool smem_canary_near(const struct smem_region *region, uint32_t slot)
+{
+    uint64_t word = region->slots[slot].canary;
+    const char *data = smem_slot_data(region, slot);
+    const char *secret = smem_slot_secret(region, slot);
+    const char *start = secret - data > NEAR_BYTES ? secret - NEAR_BYTES : data;
+    return filled(start, secret, word) &&
+           filled(after_secret(region, slot), data + region->slot_bytes, word);
+}
+
+void smem_canary_wipe(struct smem_region *region, uint32_t slot)
+{
+    sodium_memzero(smem_slot_secret(region, slot),
+                   atomic_load_explicit(&region->slots[slot].size, memory_order_relaxed));
+}
+
+void smem_canary_move(struct smem_region *region, uint32_t slot, size_t size,
+                      unsigned align_log2)
+{
+    struct smem_slot *s = &region->slots[slot];
+    if (atomic_load_explicit(&s->size, memory_order_relaxed) == size &&
+        atomic_load_explicit(&s->align_log2, memory_order_relaxed) == align_log2)
+        return;
+    char *last = smem_slot_secret(region, slot);
+    fill(last, after_secret(region, slot), s->canary);
+    atomic_store_explicit(&s->size, size, memory_order_relaxed);
+    atomic_store_explicit(&s->align_log2, (unsigned char)align_log2,
+                          memory_order_relaxed);
+    memset(smem_slot_secret(region, slot), 0, size);
 }

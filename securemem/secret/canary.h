@@ -7,7 +7,26 @@
 #ifndef SMEM_CANARY_H
 #define SMEM_CANARY_H
 
+#include <string.h>
+
 #include "region/region.h"
+
+/* A packed secret has no fewer bytes of canary behind it. */
+#define SMEM_CANARY_LEAST 8U
+
+/* Two random words, the second odd. */
+extern uint64_t smem_canary_key[2];
+
+/*
+ * The pattern for what begins at an address: a keyed product, folded, so that one does
+ * not tell another; no byte of it is zero.
+ */
+static inline uint64_t smem_canary_for(const void *address)
+{
+    __extension__ typedef unsigned __int128 wide;
+    wide product = (wide)((uintptr_t)address ^ smem_canary_key[0]) * smem_canary_key[1];
+    return ((uint64_t)product ^ (uint64_t)(product >> 64)) | 0x0101010101010101U;
+}
 
 /* Draws the process's key. 0 or a negative errno, recorded. Call before anything else. */
 int smem_canary_ready(void);
@@ -17,5 +36,18 @@ void smem_canary_write(struct smem_region *region, uint32_t slot);
 
 /* Whether they are intact; the slot is readable. */
 bool smem_canary_intact(const struct smem_region *region, uint32_t slot);
+
+/* The same of the bytes behind the secret, and the last ones before it. */
+bool smem_canary_near(const struct smem_region *region, uint32_t slot);
+
+/* Overwrites the secret alone, in a slot whose canaries stay. */
+void smem_canary_wipe(struct smem_region *region, uint32_t slot);
+
+/*
+ * Gives a slot whose secret was wiped by smem_canary_wipe, and whose canaries stayed, a
+ * size and alignment: zeros there, and canary where the last one was.
+ */
+void smem_canary_move(struct smem_region *region, uint32_t slot, size_t size,
+                      unsigned align_log2);
 
 #endif

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-/* Slots for guarded secrets: which region gives one, and when one goes back. */
+/* Slots for secrets, and pages for packed ones: which region gives one. */
 #include <errno.h>
-#include <sodium.h>
 
 #include "region/budget.h"
 #include "region/error.h"
-#include "secret/arena.h"
-#include "secret/canary.h"
+#include "secret/account.h"
+#include "secret/packed.h"
 
 /*
  * A region has so many times the slots of all earlier ones of its class, between these. A
@@ -14,149 +13,73 @@
  */
 #define GROWTH         8U
 #define FIRST_SLOTS    16U
+#define FIRST_PAGES    64U /* of a run */
 #define LARGEST_SLOTS  (1U << 18)
 #define LARGEST_REGION ((size_t)1 << 31)
 
-static size_t class_of(size_t pages)
-{
-    return pages < SMEM_CLASSES ? pages : 0;
-}
-
-static size_t pages_of(const struct smem_region *region)
-{
-    return region->slot_bytes / region->page;
-}
-
-static void unlist(struct smem_region *region)
-{
-    *region->link = region->next;
-    if (region->next != NULL)
-        region->next->link = region->link;
-}
-
-static void list(securemem_arena *arena, struct smem_region *region)
-{
-    struct smem_region **head = smem_region_has_room(region)
-                                    ? &arena->classes[class_of(pages_of(region))]
-                                    : &arena->full;
-    region->next = *head;
-    region->link = head;
-    if (*head != NULL)
-        (*head)->link = &region->next;
-    *head = region;
-}
-
-/* What an operation on a region may change of the arena's account. */
-struct before {
-    size_t held_bytes, idle_bytes;
-    bool room;
+/* What is asked of a region: its kind may be one of two. */
+struct want {
+    size_t pages;
+    enum smem_region_kind kind; /* GUARD_PAGES stands for both kinds of guard */
+    bool idle;                  /* only what needs no call to the kernel */
 };
 
-static struct before look(const struct smem_region *region)
+static bool is_wanted(const struct smem_region *region, const struct want *want)
 {
-    return (struct before){.held_bytes = region->held_bytes,
-                           .idle_bytes = region->idle * region->slot_bytes,
-                           .room = smem_region_has_room(region)};
-}
-
-static void settle(securemem_arena *arena, struct smem_region *region,
-                   struct before before)
-{
-    arena->held_bytes += region->held_bytes - before.held_bytes;
-    arena->idle_bytes += region->idle * region->slot_bytes - before.idle_bytes;
-    if (smem_region_has_room(region) != before.room) {
-        unlist(region);
-        list(arena, region);
-    }
-}
-
-static void each_in(securemem_arena *arena, struct smem_region *region,
-                    void (*visit)(securemem_arena *, struct smem_region *, void *),
-                    void *context)
-{
-    while (region != NULL) {
-        struct smem_region *next = region->next;
-        visit(arena, region, context);
-        region = next;
-    }
-}
-
-void smem_arena_each_region(securemem_arena *arena,
-                            void (*visit)(securemem_arena *, struct smem_region *,
-                                          void *),
-                            void *context)
-{
-    for (size_t i = 0; i < SMEM_CLASSES; i++)
-        each_in(arena, arena->classes[i], visit, context);
-    each_in(arena, arena->full, visit, context);
-}
-
-int smem_arena_drop_region(securemem_arena *arena, struct smem_region *region)
-{
-    size_t held_bytes = region->held_bytes;
-    size_t idle_bytes = region->idle * region->slot_bytes;
-    size_t class = class_of(pages_of(region));
-    uint32_t capacity = region->capacity;
-    unlist(region);
-    int result = smem_region_release(region);
-    if (result != 0) {
-        list(arena, region); /* retired, for another try */
-        return result;
-    }
-    arena->held_bytes -= held_bytes;
-    arena->idle_bytes -= idle_bytes;
-    arena->class_capacity[class] -= capacity;
-    return 0;
-}
-
-static size_t allowance_of(const securemem_arena *arena)
-{
-    size_t budget = arena->options.budget;
-    if (budget == 0)
-        return SIZE_MAX;
-    return arena->held_bytes < budget ? budget - arena->held_bytes : 0;
+    enum smem_region_kind kind = region->kind;
+    if (kind == SMEM_GUARD_REGIONS)
+        kind = SMEM_GUARD_PAGES;
+    /* A fork may have taken the room of a region where it is listed. */
+    return kind == want->kind && smem_account_pages(region) == want->pages &&
+           smem_region_has_room(region) && (region->idle > 0 || !want->idle);
 }
 
 static int take_from(securemem_arena *arena, struct smem_region *region, uint32_t *slot)
 {
-    struct before before = look(region);
-    int result = smem_region_take(region, allowance_of(arena), slot);
-    settle(arena, region, before);
+    struct smem_before before = smem_account_look(region);
+    int result = smem_region_take(region, smem_account_allowance(arena), slot);
+    smem_account_settle(arena, region, before);
     return result;
+}
+
+static uint32_t capacity_of(const securemem_arena *arena, enum smem_region_kind kind,
+                            size_t pages)
+{
+    size_t class = smem_account_class(kind, pages);
+    if (class == 0)
+        return 1;
+    size_t fit = LARGEST_REGION / ((pages + 1) * smem_kernel_page_size());
+    uint32_t before = arena->class_capacity[class];
+    uint32_t least = kind == SMEM_RUN ? FIRST_PAGES : FIRST_SLOTS;
+    uint32_t capacity = before > LARGEST_SLOTS / GROWTH ? LARGEST_SLOTS : before * GROWTH;
+    capacity = capacity < least ? least : capacity;
+    if (capacity > fit)
+        capacity = fit == 0 ? 1 : (uint32_t)fit;
+    return capacity;
 }
 
 static int create_region(securemem_arena *arena, size_t pages, enum smem_region_kind kind,
                          int guards_refused, struct smem_region **out)
 {
-    size_t class = class_of(pages);
-    size_t page = smem_kernel_page_size();
-    uint32_t capacity = 1;
-    if (class != 0) {
-        size_t fit = LARGEST_REGION / ((pages + 1) * page);
-        uint32_t before = arena->class_capacity[class];
-        capacity = before > LARGEST_SLOTS / GROWTH ? LARGEST_SLOTS : before * GROWTH;
-        if (capacity < FIRST_SLOTS)
-            capacity = FIRST_SLOTS;
-        if (capacity > fit)
-            capacity = fit == 0 ? 1 : (uint32_t)fit;
-    }
     struct smem_region_plan plan = {.options = &arena->options,
                                     .kind = kind,
                                     .slot_pages = pages,
-                                    .capacity = capacity,
+                                    .capacity = capacity_of(arena, kind, pages),
                                     .owner = arena,
                                     .stripe = smem_stripe_of(&arena->object),
                                     .guards_refused = guards_refused};
+    if (kind == SMEM_RUN) {
+        plan.secrets = smem_packed_secrets;
+        plan.extra_bytes = smem_packed_extra(smem_kernel_page_size());
+    }
     int result = smem_region_create(&plan, out);
     while ((result == -ENOMEM || result == -EAGAIN) && plan.capacity > 1) {
         plan.capacity /= 2;
         result = smem_region_create(&plan, out);
     }
-    if (result != 0)
-        return result;
-    arena->class_capacity[class] += plan.capacity;
-    list(arena, *out);
-    return 0;
+    if (result == 0)
+        smem_account_add(arena, *out);
+    return result;
 }
 
 static int take_from_new(securemem_arena *arena, size_t pages, enum smem_region_kind kind,
@@ -168,31 +91,33 @@ static int take_from_new(securemem_arena *arena, size_t pages, enum smem_region_
     result = take_from(arena, *region, slot);
     if (result != 0) {
         smem_error_hold();
-        (void)smem_arena_drop_region(arena, *region); /* empty; the first error is told */
+        (void)smem_account_end(arena, *region); /* empty; the first error is told */
         smem_error_resume();
     }
     return result;
 }
 
-/*
- * Takes from a region that is there: one with idle slots, else the first. Gives -ENOENT,
- * without a record, where no region of that sort has room.
- */
-static int take_from_listed(securemem_arena *arena, size_t pages, bool guarded,
-                            struct smem_region **region, uint32_t *slot)
+/* A region that is wanted: one with idle slots, else the first; or NULL. */
+static struct smem_region *choose(const securemem_arena *arena, const struct want *want)
 {
     struct smem_region *choice = NULL;
-    for (struct smem_region *r = arena->classes[class_of(pages)]; r != NULL;
-         r = r->next) {
-        /* A fork may have taken the room of a region where it is listed. */
-        if (pages_of(r) != pages || (r->kind != SMEM_UNGUARDED) != guarded ||
-            !smem_region_has_room(r))
+    size_t class = smem_account_class(want->kind, want->pages);
+    for (struct smem_region *r = arena->classes[class]; r != NULL; r = r->next) {
+        if (!is_wanted(r, want))
             continue;
         if (choice == NULL || (choice->idle == 0 && r->idle > 0))
             choice = r;
         if (choice->idle > 0)
             break;
     }
+    return choice;
+}
+
+/* Takes from a region that is there; -ENOENT, without a record, where none is. */
+static int take_from_listed(securemem_arena *arena, struct want want,
+                            struct smem_region **region, uint32_t *slot)
+{
+    struct smem_region *choice = choose(arena, &want);
     if (choice == NULL)
         return -ENOENT;
     *region = choice;
@@ -222,7 +147,8 @@ static enum smem_region_kind preferred_kind(const securemem_arena *arena)
 static int take_guarded(securemem_arena *arena, size_t pages, struct smem_region **region,
                         uint32_t *slot)
 {
-    int result = take_from_listed(arena, pages, true, region, slot);
+    int result = take_from_listed(
+        arena, (struct want){.pages = pages, .kind = SMEM_GUARD_PAGES}, region, slot);
     bool automatic = arena->options.guard_kind == SECUREMEM_GUARDS_AUTO;
     if (result == 0)
         return 0;
@@ -241,7 +167,8 @@ static int take_guarded(securemem_arena *arena, size_t pages, struct smem_region
 static int take_unguarded(securemem_arena *arena, size_t pages, int guards_refused,
                           struct smem_region **region, uint32_t *slot)
 {
-    int result = take_from_listed(arena, pages, false, region, slot);
+    int result = take_from_listed(
+        arena, (struct want){.pages = pages, .kind = SMEM_UNGUARDED}, region, slot);
     if (result == -ENOENT)
         result =
             take_from_new(arena, pages, SMEM_UNGUARDED, guards_refused, region, slot);
@@ -260,104 +187,100 @@ static int take(securemem_arena *arena, size_t pages, struct smem_region **regio
     return result;
 }
 
+/* Idle memory of another size, or in caches, may be what fills the limit. */
+static bool made_room(securemem_arena *arena)
+{
+    smem_arena_renew_epoch(arena);
+    if (arena->idle_bytes <= arena->reserved_bytes)
+        return false;
+    /* What it cannot give back, the next try is refused. */
+    (void)smem_arena_trim(arena, arena->reserved_bytes);
+    return true;
+}
+
 int smem_arena_take_slot(securemem_arena *arena, size_t size, struct smem_region **region,
                          uint32_t *slot)
 {
     size_t page = smem_kernel_page_size();
     size_t pages = size / page + (size % page != 0) + (size == 0);
     int result = take(arena, pages, region, slot);
-    if (result == 0 || arena->idle_bytes == 0)
-        return result;
-    /* Idle memory of another size may be what fills the limit. */
-    (void)smem_arena_trim(arena); /* what it cannot give back, the next try is refused */
-    return take(arena, pages, region, slot);
+    if (result != 0 && made_room(arena))
+        result = take(arena, pages, region, slot);
+    return result;
 }
 
-int smem_arena_wipe_slot(struct smem_region *region, uint32_t slot, bool *intact)
+static int take_page(securemem_arena *arena, struct smem_region **region, uint32_t *slot)
 {
-    struct smem_slot *s = &region->slots[slot];
-    int result = smem_region_set_access(region, slot, SMEM_ACCESS_WRITE);
+    int result = take_from_listed(arena, (struct want){.pages = 1, .kind = SMEM_RUN},
+                                  region, slot);
+    if (result == -ENOENT)
+        result = take_from_new(arena, 1, SMEM_RUN, 0, region, slot);
+    return result;
+}
+
+int smem_arena_take_page(securemem_arena *arena, struct smem_region **region,
+                         uint32_t *slot)
+{
+    int result = take_page(arena, region, slot);
+    if (result != 0 && made_room(arena))
+        result = take_page(arena, region, slot);
+    return result;
+}
+
+int smem_arena_take_idle_page(securemem_arena *arena, struct smem_region **region,
+                              uint32_t *slot)
+{
+    return take_from_listed(
+        arena, (struct want){.pages = 1, .kind = SMEM_GUARD_PAGES, .idle = true}, region,
+        slot);
+}
+
+static int add_idle(securemem_arena *arena, struct smem_region *region)
+{
+    struct smem_before before = smem_account_look(region);
+    int result = smem_region_add_idle(region, smem_account_allowance(arena));
+    smem_account_settle(arena, region, before);
+    return result;
+}
+
+/* A region that can still grow, of one page a slot, is filled; or a new one is made. */
+static int reserve_page(securemem_arena *arena)
+{
+    enum smem_region_kind kind = arena->options.placement == SECUREMEM_PACKED ? SMEM_RUN
+                                 : arena->options.guards == SECUREMEM_OFF
+                                     ? SMEM_UNGUARDED
+                                     : preferred_kind(arena);
+    struct want want = {.pages = 1,
+                        .kind = kind == SMEM_GUARD_REGIONS ? SMEM_GUARD_PAGES : kind};
+    struct smem_region *region = arena->classes[smem_account_class(kind, 1)];
+    while (region != NULL &&
+           (!is_wanted(region, &want) || region->live + region->idle == region->capacity))
+        region = region->next;
+    if (region != NULL)
+        return add_idle(arena, region);
+    int result = create_region(arena, 1, kind, 0, &region);
+    if (result != 0)
+        return result;
+    result = add_idle(arena, region);
     if (result != 0) {
-        atomic_store(&s->state, SMEM_SLOT_HELD);
-        return result;
+        smem_error_hold();
+        (void)smem_account_end(arena, region); /* empty; the first error is told */
+        smem_error_resume();
     }
-    *intact = smem_canary_intact(region, slot);
-    sodium_memzero(smem_slot_data(region, slot), region->slot_bytes);
-    return 0;
-}
-
-void smem_arena_give_slot(securemem_arena *arena, struct smem_region *region,
-                          uint32_t slot)
-{
-    struct before before = look(region);
-    smem_region_keep(region, slot);
-    settle(arena, region, before);
-    if (arena->idle_bytes <= arena->options.idle)
-        return;
-    if (region->live == 0 && region->idle == 1 &&
-        smem_arena_drop_region(arena, region) == 0)
-        return;
-    before = look(region);
-    (void)smem_region_return_idle(region); /* refused, it is idle: wiped and protected */
-    settle(arena, region, before);
-}
-
-/* Secrets that could not be wiped when they were freed: now, perhaps. */
-static void retry_held(securemem_arena *arena, struct smem_region *region, int *result)
-{
-    for (uint32_t i = 0; i < region->used; i++) {
-        if (smem_slot_state(region, i) != SMEM_SLOT_HELD)
-            continue;
-        bool intact;
-        int wiped = smem_arena_wipe_slot(region, i, &intact);
-        if (wiped != 0) {
-            *result = wiped;
-            continue;
-        }
-        struct before before = look(region);
-        smem_region_keep(region, i);
-        settle(arena, region, before);
-    }
-}
-
-/* Until all is given back or the kernel refuses. 0 or the negative errno, recorded. */
-static int return_all_idle(securemem_arena *arena, struct smem_region *region)
-{
-    struct before before = look(region);
-    int result = 0;
-    for (uint32_t left = region->idle; left > 0 && region->idle == left; left--) {
-        int returned = smem_region_return_idle(region);
-        result = returned != 0 ? returned : result;
-    }
-    settle(arena, region, before);
     return result;
 }
 
-static void trim_region(securemem_arena *arena, struct smem_region *region, void *context)
-{
-    int *result = context;
-    if (atomic_load(&region->object.state) != SMEM_REGION_LIVE)
-        return;
-    retry_held(arena, region, result);
-    if (region->live == 0) {
-        int dropped = smem_arena_drop_region(arena, region);
-        if (dropped == 0)
-            return;
-        *result = dropped;
-    }
-    int returned = return_all_idle(arena, region); /* at least the locks */
-    *result = returned != 0 ? returned : *result;
-}
-
-int smem_arena_trim(securemem_arena *arena)
+int smem_arena_reserve(securemem_arena *arena, size_t bytes)
 {
     int result = 0;
-    smem_arena_each_region(arena, trim_region, &result);
+    while (result == 0 && arena->idle_bytes < bytes)
+        result = reserve_page(arena);
+    if (result == 0)
+        arena->reserved_bytes = bytes;
+    else {
+        smem_error_hold();
+        (void)smem_arena_trim(arena, arena->reserved_bytes);
+        smem_error_resume();
+    }
     return result;
-}
-
-void smem_arena_unlock_region(securemem_arena *arena, struct smem_region *region)
-{
-    (void)return_all_idle(arena, region);
-    smem_region_unlock(region);
 }

@@ -6,17 +6,28 @@
 #include "region/locks.h"
 #include "region/registry.h"
 
-static enum smem_found find_slot(const struct smem_region *region, const char *pointer,
-                                 uint32_t *out)
+static enum smem_found find_packed(struct smem_region *region, const char *pointer,
+                                   struct smem_place *out)
 {
-    if (pointer < region->base + region->guard_bytes)
+    unsigned class;
+    if (!smem_packed_find(region, pointer, &out->packed, &class))
         return SMEM_INTERIOR;
-    size_t offset = (size_t)(pointer - region->base) - region->guard_bytes;
+    out->slot = smem_packed_slot(region, pointer);
+    uint16_t word = atomic_load_explicit(out->packed.word, memory_order_relaxed);
+    bool live =
+        smem_word_is_live(word) && smem_slot_state(region, out->slot) == SMEM_SLOT_LIVE;
+    return live ? SMEM_FOUND : SMEM_FREED;
+}
+
+static enum smem_found find_slot(struct smem_region *region, const char *pointer,
+                                 struct smem_place *out)
+{
+    size_t offset = (size_t)(pointer - region->base) - region->lead_bytes;
     size_t slot = offset / smem_region_stride(region);
     if (slot >= region->used || pointer != smem_slot_secret(region, (uint32_t)slot))
         return SMEM_INTERIOR;
-    *out = (uint32_t)slot;
-    return smem_slot_state(region, *out) == SMEM_SLOT_LIVE ? SMEM_FOUND : SMEM_FREED;
+    out->slot = (uint32_t)slot;
+    return smem_slot_state(region, out->slot) == SMEM_SLOT_LIVE ? SMEM_FOUND : SMEM_FREED;
 }
 
 enum smem_found smem_place_acquire(const void *pointer, struct smem_place *place)
@@ -25,18 +36,28 @@ enum smem_found smem_place_acquire(const void *pointer, struct smem_place *place
     struct smem_region *region = smem_registry_acquire(pointer);
     if (region == NULL)
         return smem_registry_was_freed(pointer) ? SMEM_FREED : SMEM_FOREIGN;
-    uint32_t slot;
-    enum smem_found found = find_slot(region, pointer, &slot);
+    *place = (struct smem_place){.region = region};
+    enum smem_found found = SMEM_INTERIOR;
+    if ((const char *)pointer >= region->base + region->lead_bytes)
+        found = region->kind == SMEM_RUN ? find_packed(region, pointer, place)
+                                         : find_slot(region, pointer, place);
     if (found != SMEM_FOUND)
         smem_unlock_stripe(smem_stripe_of(&region->object));
-    else
-        *place = (struct smem_place){.region = region, .slot = slot};
     return found;
 }
 
 void smem_place_release(const struct smem_place *place)
 {
     smem_unlock_stripe(smem_stripe_of(&place->region->object));
+}
+
+void smem_place_forget(const struct smem_place *place)
+{
+    if (smem_place_is_packed(place))
+        atomic_store_explicit(place->packed.word, smem_word_of(SMEM_WORD_FREE, 0, 0),
+                              memory_order_relaxed);
+    else
+        smem_region_forget(place->region, place->slot);
 }
 
 int smem_place_need(const char *operation, const void *pointer, struct smem_place *place)

@@ -60,11 +60,18 @@ static void flags_of_calls(const struct smem_region *region, uint32_t slot,
     };
 }
 
+/* Those beside the slot; of a run those at its ends. */
 static bool guards_hold(const struct smem_region *region, uint32_t slot)
 {
-    const char *data = smem_slot_data(region, slot);
-    return region->guard_bytes > 0 && smem_kernel_is_readable(data - WORD) == 0 &&
-           smem_kernel_is_readable(data + region->slot_bytes) == 0;
+    uint32_t end = slot + 1;
+    if (region->kind == SMEM_RUN) {
+        slot = 0;
+        end = atomic_load_explicit(&region->committed, memory_order_relaxed);
+    }
+    const char *first = smem_slot_data(region, slot);
+    const char *last = smem_slot_data(region, end) - region->guard_bytes;
+    return region->lead_bytes > 0 && smem_kernel_is_readable(first - WORD) == 0 &&
+           smem_kernel_is_readable(last) == 0;
 }
 
 static bool fork_safety_holds(const struct smem_region *region,
@@ -81,11 +88,19 @@ static bool fork_safety_holds(const struct smem_region *region,
     return region->options.fork_safety != SECUREMEM_OFF; /* an arena needs the handlers */
 }
 
-static securemem_inheritance inheritance_of(const struct smem_region *region,
-                                            uint32_t slot)
+static bool is_inherited(const struct smem_place *place)
 {
-    const struct smem_slot *s = &region->slots[slot];
-    if (s->epoch == smem_epoch())
+    if (!smem_place_is_packed(place))
+        return place->region->slots[place->slot].epoch != smem_epoch();
+    uint16_t word = atomic_load_explicit(place->packed.word, memory_order_relaxed);
+    return smem_word_state(word) == SMEM_WORD_INHERITED ||
+           atomic_load(&place->region->object.state) != SMEM_REGION_LIVE;
+}
+
+static securemem_inheritance inheritance_of(const struct smem_place *place)
+{
+    const struct smem_region *region = place->region;
+    if (!is_inherited(place))
         return SECUREMEM_NATIVE;
     switch (smem_region_inheritance(region)) {
     case SMEM_INHERITS_ZEROS:
@@ -95,13 +110,14 @@ static securemem_inheritance inheritance_of(const struct smem_region *region,
     case SMEM_INHERITS_SECRETS:
         break;
     }
-    return s->kept_wiped ? SECUREMEM_KEPT_WIPED : SECUREMEM_KEPT;
+    return region->slots[place->slot].kept_wiped ? SECUREMEM_KEPT_WIPED : SECUREMEM_KEPT;
 }
 
 static securemem_guard_kind guard_kind_of(const struct smem_region *region)
 {
     switch (region->kind) {
     case SMEM_GUARD_PAGES:
+    case SMEM_RUN:
         return SECUREMEM_GUARDS_PROT_NONE;
     case SMEM_GUARD_REGIONS:
         return SECUREMEM_GUARDS_REGION;
@@ -111,10 +127,10 @@ static securemem_guard_kind guard_kind_of(const struct smem_region *region)
     return SECUREMEM_GUARDS_AUTO;
 }
 
-static void describe(const struct smem_region *region, uint32_t slot,
-                     securemem_protection *out)
+static void describe(const struct smem_place *place, securemem_protection *out)
 {
-    const struct smem_slot *s = &region->slots[slot];
+    const struct smem_region *region = place->region;
+    const struct smem_slot *s = &region->slots[place->slot];
     const securemem_arena_options *options = &region->options;
     memset(out, 0, sizeof *out);
     out->lock.asked = options->lock;
@@ -131,11 +147,11 @@ static void describe(const struct smem_region *region, uint32_t slot,
     out->resting_access = (securemem_access)s->resting_access;
     out->open_scopes = s->open_scopes;
     out->fork = options->fork;
-    out->inheritance = inheritance_of(region, slot);
+    out->inheritance = inheritance_of(place);
     out->guard_kind = guard_kind_of(region);
-    out->placement = options->placement;
-    out->size = atomic_load(&s->size);
-    out->alignment = (size_t)1 << atomic_load(&s->align_log2);
+    out->placement = smem_place_is_packed(place) ? SECUREMEM_PACKED : SECUREMEM_GUARDED;
+    out->size = smem_place_size(place);
+    out->alignment = (size_t)1 << smem_place_align_log2(place);
     out->pages_size = region->slot_bytes;
 }
 
@@ -167,7 +183,7 @@ int securemem_protection_of(const void *secret, securemem_protection *out)
     struct smem_place place;
     if (smem_place_acquire(secret, &place) != SMEM_FOUND)
         return smem_error_argument(operation, "the pointer is not a live secret");
-    describe(place.region, place.slot, out);
+    describe(&place, out);
     if (atomic_load(&place.region->object.state) == SMEM_REGION_LIVE)
         ask_kernel(place.region, place.slot, out);
     else

@@ -3,17 +3,50 @@
 #include <errno.h>
 #include <securemem/secret.h>
 
-#include "region/budget.h"
 #include "region/error.h"
 #include "region/locks.h"
+#include "secret/cache.h"
 #include "secret/copy.h"
 #include "secret/misuse.h"
 #include "secret/secret.h"
 
-static size_t size_of(struct smem_place place)
+static enum smem_kernel_access access_of(const struct smem_place *place)
 {
-    return atomic_load_explicit(&place.region->slots[place.slot].size,
+    return atomic_load_explicit(&place->region->slots[place->slot].access,
                                 memory_order_relaxed);
+}
+
+/* Whether more than plain writing was set for the secret, which a packed one cannot have. */
+static bool has_access_of_its_own(const struct smem_place *place)
+{
+    const struct smem_slot *s = &place->region->slots[place->slot];
+    return !smem_place_is_packed(place) &&
+           (s->resting_access != SMEM_ACCESS_WRITE || s->open_scopes > 0);
+}
+
+static int make_like(const struct smem_place *old, size_t size, struct smem_place *out)
+{
+    securemem_arena *arena = old->region->owner;
+    unsigned align_log2 = smem_place_align_log2(old);
+    return has_access_of_its_own(old)
+               ? smem_secret_make_guarded(arena, size, align_log2, out)
+               : smem_secret_make(arena, size, align_log2, out);
+}
+
+static void copy(const struct smem_place *from, const struct smem_place *to)
+{
+    size_t old_size = smem_place_size(from), size = smem_place_size(to);
+    smem_copy(smem_place_secret(to), smem_place_secret(from),
+              old_size < size ? old_size : size);
+}
+
+/* Ends what a refused call made; the first error is the one to tell. */
+static void undo(struct smem_place place)
+{
+    const void *broken = NULL; /* nobody has written to it */
+    smem_error_hold();
+    smem_secret_end(place, &broken);
+    smem_error_resume();
 }
 
 /*
@@ -21,111 +54,93 @@ static size_t size_of(struct smem_place place)
  * writable. On failure nothing has changed. The old one's access is put back; where the
  * kernel refuses that it is as its slot says.
  */
-static int copy_to_new(struct smem_place old, size_t size, struct smem_place *out)
+static int copy_to_new(const struct smem_place *old, size_t size, struct smem_place *out)
 {
-    struct smem_slot *s = &old.region->slots[old.slot];
-    securemem_arena *arena = old.region->owner;
-    unsigned char access = atomic_load_explicit(&s->access, memory_order_relaxed);
-    unsigned align_log2 = atomic_load_explicit(&s->align_log2, memory_order_relaxed);
+    enum smem_kernel_access access =
+        smem_place_is_packed(old) ? SMEM_ACCESS_WRITE : access_of(old);
     if (access == SMEM_ACCESS_NONE) {
-        int result = smem_region_set_access(old.region, old.slot, SMEM_ACCESS_READ);
+        int result = smem_region_set_access(old->region, old->slot, SMEM_ACCESS_READ);
         if (result != 0)
             return result;
     }
-    int result = smem_secret_make(arena, size, align_log2, out);
-    if (result == 0) {
-        size_t old_size = size_of(old);
-        smem_copy(smem_slot_secret(out->region, out->slot),
-                  smem_slot_secret(old.region, old.slot),
-                  old_size < size ? old_size : size);
-    }
+    int result = make_like(old, size, out);
+    if (result == 0)
+        copy(old, out);
+    if (access != SMEM_ACCESS_NONE)
+        return result;
     if (result != 0)
         smem_error_hold();
-    int restored = smem_region_set_access(old.region, old.slot, access);
+    int restored = smem_region_set_access(old->region, old->slot, SMEM_ACCESS_NONE);
     if (result != 0)
         smem_error_resume();
-    if (result == 0 && restored != 0) {
-        bool intact;
-        smem_error_hold();
-        (void)smem_arena_wipe_slot(out->region, out->slot, &intact); /* it is writable */
-        smem_budget_count_secret(-1);
-        smem_arena_give_slot(arena, out->region, out->slot);
-        smem_error_resume();
-        return restored;
-    }
-    return result;
+    else if (restored != 0)
+        undo(*out);
+    return result != 0 ? result : restored;
 }
 
 /* The new secret takes over resting access and open scopes. */
-static int hand_over(struct smem_place old, struct smem_place new)
+static int hand_over(const struct smem_place *old, const struct smem_place *new)
 {
-    const struct smem_slot *from = &old.region->slots[old.slot];
-    struct smem_slot *to = &new.region->slots[new.slot];
+    if (!has_access_of_its_own(old))
+        return 0;
+    const struct smem_slot *from = &old->region->slots[old->slot];
+    struct smem_slot *to = &new->region->slots[new->slot];
     to->resting_access = from->resting_access;
     to->open_scopes = from->open_scopes;
-    return smem_region_set_access(
-        new.region, new.slot, atomic_load_explicit(&from->access, memory_order_relaxed));
+    return smem_region_set_access(new->region, new->slot, access_of(old));
 }
 
-static void end(struct smem_place place, bool *intact)
-{
-    smem_budget_count_secret(-1);
-    if (smem_arena_wipe_slot(place.region, place.slot, intact) == 0)
-        smem_arena_give_slot(place.region->owner, place.region, place.slot);
-}
-
-static void *move(struct smem_place old, size_t size, bool *intact)
+static int move(struct smem_place *place, size_t size, const void **broken)
 {
     struct smem_place new;
-    int result = copy_to_new(old, size, &new);
-    if (result == 0) {
-        result = hand_over(old, new);
-        if (result != 0) {
-            smem_error_hold();
-            end(new, intact);
-            smem_error_resume();
-        }
-    }
+    int result = copy_to_new(place, size, &new);
+    if (result != 0)
+        return result;
+    result = hand_over(place, &new);
     if (result != 0) {
-        errno = -result;
-        return NULL;
+        undo(new);
+        return result;
     }
-    void *moved = smem_slot_secret(new.region, new.slot);
-    end(old, intact);
-    return moved;
+    smem_secret_end(*place, broken);
+    *place = new;
+    return 0;
 }
 
 void *securemem_realloc(void *secret, size_t size)
 {
     if (secret == NULL)
         return securemem_alloc(size);
-    struct smem_place old;
-    int result = smem_place_need("securemem_realloc", secret, &old);
+    smem_cache_prepare_for(secret);
+    struct smem_place place;
+    int result = smem_place_need("securemem_realloc", secret, &place);
     if (result != 0) {
         errno = -result;
         return NULL;
     }
-    unsigned stripe = smem_stripe_of(&old.region->object);
-    bool intact = true;
-    void *moved = move(old, size, &intact);
+    unsigned stripe = smem_stripe_of(&place.region->object);
+    const void *broken = NULL;
+    if (!smem_secret_resize(&place, size, &broken))
+        result = move(&place, size, &broken);
     smem_unlock_stripe(stripe); /* the old region may be gone */
-    if (!intact)
-        smem_misuse(SECUREMEM_MISUSE_CANARY, secret);
-    return moved;
+    if (broken != NULL)
+        smem_misuse(SECUREMEM_MISUSE_CANARY, broken);
+    if (result == 0)
+        return smem_place_secret(&place);
+    errno = -result;
+    return NULL;
 }
 
 void *securemem_dup(const void *secret)
 {
+    smem_cache_prepare_for(secret);
     struct smem_place old, new;
     int result = smem_place_need("securemem_dup", secret, &old);
-    if (result != 0) {
-        errno = -result;
-        return NULL;
+    if (result == 0) {
+        result = copy_to_new(&old, smem_place_size(&old), &new);
+        smem_place_release(&old);
     }
-    result = copy_to_new(old, size_of(old), &new);
-    void *copy = result == 0 ? smem_slot_secret(new.region, new.slot) : NULL;
-    smem_place_release(&old);
-    if (result != 0)
-        errno = -result;
-    return copy;
+    if (result == 0)
+        return smem_place_secret(&new);
+    errno = -result;
+    return NULL;
 }

@@ -7,15 +7,42 @@
 #include <sodium.h>
 
 #include "kernel/kernel.h"
-#include "region/budget.h"
 #include "region/error.h"
 #include "region/locks.h"
+#include "region/registry.h"
 #include "region/wipe.h"
+#include "secret/cache.h"
 #include "secret/canary.h"
+#include "secret/low.h"
 #include "secret/misuse.h"
 
-int smem_secret_make(securemem_arena *arena, size_t size, unsigned align_log2,
-                     struct smem_place *out)
+/* The class of a secret that is to be packed; 0 where it is to be guarded. */
+static unsigned packed_class(const securemem_arena *arena, size_t size,
+                             unsigned align_log2)
+{
+    if (size >= smem_packed_below(&arena->options))
+        return 0;
+    return smem_class_for(size + smem_packed_canary(&arena->options), align_log2);
+}
+
+static int make_packed(securemem_arena *arena, size_t size, unsigned align_log2,
+                       unsigned class, struct smem_place *out)
+{
+    struct smem_packed packed;
+    int result = smem_cache_take(arena, class, &packed);
+    if (result != 0)
+        return result;
+    bool canary = smem_packed_canary(&arena->options) != 0;
+    smem_packed_begin(packed, size, align_log2, class, canary);
+    struct smem_region *region = smem_registry_find(packed.secret);
+    *out = (struct smem_place){.region = region,
+                               .slot = smem_packed_slot(region, packed.secret),
+                               .packed = packed};
+    return 0;
+}
+
+int smem_secret_make_guarded(securemem_arena *arena, size_t size, unsigned align_log2,
+                             struct smem_place *out)
 {
     struct smem_region *region;
     uint32_t slot;
@@ -27,9 +54,56 @@ int smem_secret_make(securemem_arena *arena, size_t size, unsigned align_log2,
     atomic_store_explicit(&s->align_log2, (unsigned char)align_log2,
                           memory_order_relaxed);
     smem_canary_write(region, slot);
-    smem_budget_count_secret(1);
     *out = (struct smem_place){.region = region, .slot = slot};
+    smem_cache_fill_guarded(arena);
     return 0;
+}
+
+int smem_secret_make(securemem_arena *arena, size_t size, unsigned align_log2,
+                     struct smem_place *out)
+{
+    unsigned class = packed_class(arena, size, align_log2);
+    return class == 0 ? smem_secret_make_guarded(arena, size, align_log2, out)
+                      : make_packed(arena, size, align_log2, class, out);
+}
+
+bool smem_secret_resize(const struct smem_place *place, size_t size, const void **broken)
+{
+    const securemem_arena *arena = place->region->owner;
+    if (!smem_place_is_packed(place))
+        return false;
+    struct smem_packed packed = place->packed;
+    unsigned class = smem_packed_class(place->region, place->slot);
+    if (packed_class(arena, size, smem_place_align_log2(place)) != class)
+        return false;
+    if (!smem_packed_resize(packed, class, size,
+                            smem_packed_canary(&arena->options) != 0))
+        *broken = packed.secret;
+    return true;
+}
+
+static void end_packed(struct smem_place place, const void **broken)
+{
+    struct smem_packed packed = place.packed;
+    unsigned class = smem_packed_class(place.region, place.slot);
+    bool canary = smem_packed_canary(&place.region->options) != 0;
+    size_t size = smem_place_size(&place);
+    if (!smem_packed_end(packed, size, class, canary)) {
+        *broken = packed.secret;
+        (void)smem_packed_end(packed, size, class, false);
+    }
+    smem_cache_give(place.region->owner, class, packed);
+}
+
+void smem_secret_end(struct smem_place place, const void **broken)
+{
+    struct smem_region *region = place.region;
+    if (atomic_load(&region->object.state) != SMEM_REGION_LIVE)
+        smem_place_forget(&place); /* not inherited: there is only bookkeeping */
+    else if (smem_place_is_packed(&place))
+        end_packed(place, broken);
+    else if (smem_arena_wipe_slot(region, place.slot, broken) == 0)
+        smem_arena_give_slot(region->owner, region, place.slot);
 }
 
 /* The power of two of an alignment, or a negative errno, recorded. */
@@ -49,23 +123,38 @@ static void *refuse(int result)
     return NULL;
 }
 
-void *securemem_arena_alloc_aligned(securemem_arena *arena, size_t size, size_t alignment)
+static void *make(securemem_arena *arena, size_t size, unsigned align_log2)
 {
-    int align_log2 = align_log2_of(alignment);
-    if (align_log2 < 0)
-        return refuse(align_log2);
+    smem_cache_prepare(arena);
     if (!smem_arena_acquire(arena))
         return refuse(smem_error_argument("arena", "it is not a live arena"));
     struct smem_place place;
-    int result = smem_secret_make(arena, size, (unsigned)align_log2, &place);
-    void *secret = result == 0 ? smem_slot_secret(place.region, place.slot) : NULL;
+    struct smem_low low = {0};
+    int result = smem_secret_make(arena, size, align_log2, &place);
+    if (result == 0)
+        low = smem_arena_low(arena);
     smem_arena_release(arena);
-    return result == 0 ? secret : refuse(result);
+    if (result != 0)
+        return refuse(result);
+    smem_arena_tell_low(arena, low);
+    return smem_place_secret(&place);
+}
+
+static void *alloc(securemem_arena *arena, size_t size, unsigned align_log2)
+{
+    void *secret = smem_cache_alloc(arena, size, align_log2);
+    return secret != NULL ? secret : make(arena, size, align_log2);
+}
+
+void *securemem_arena_alloc_aligned(securemem_arena *arena, size_t size, size_t alignment)
+{
+    int align_log2 = align_log2_of(alignment);
+    return align_log2 < 0 ? refuse(align_log2) : alloc(arena, size, (unsigned)align_log2);
 }
 
 void *securemem_arena_alloc(securemem_arena *arena, size_t size)
 {
-    return securemem_arena_alloc_aligned(arena, size, SECUREMEM_ALIGNMENT);
+    return alloc(arena, size, SMEM_ALIGN_LOG2);
 }
 
 void *securemem_alloc_aligned(size_t size, size_t alignment)
@@ -76,7 +165,8 @@ void *securemem_alloc_aligned(size_t size, size_t alignment)
 
 void *securemem_alloc(size_t size)
 {
-    return securemem_alloc_aligned(size, SECUREMEM_ALIGNMENT);
+    securemem_arena *arena = securemem_default_arena();
+    return arena == NULL ? NULL : alloc(arena, size, SMEM_ALIGN_LOG2);
 }
 
 void *securemem_alloc_array(size_t count, size_t size)
@@ -88,26 +178,11 @@ void *securemem_alloc_array(size_t count, size_t size)
     return securemem_alloc(bytes);
 }
 
-/* With the stripe held. False where the canary was broken. */
-static bool end_secret(struct smem_place place)
-{
-    struct smem_region *region = place.region;
-    smem_budget_count_secret(-1);
-    if (atomic_load(&region->object.state) != SMEM_REGION_LIVE) {
-        /* It was not inherited by this child: there is only bookkeeping. */
-        smem_region_forget(region, place.slot);
-        return true;
-    }
-    bool intact = true;
-    if (smem_arena_wipe_slot(region, place.slot, &intact) == 0)
-        smem_arena_give_slot(region->owner, region, place.slot);
-    return intact;
-}
-
 /* Frees for a caller who names the arena, or for one who does not (NULL). */
 static void release(const securemem_arena *arena, void *secret)
 {
     struct smem_place place;
+    smem_cache_prepare_for(secret);
     switch (smem_place_acquire(secret, &place)) {
     case SMEM_FREED:
         smem_misuse(SECUREMEM_MISUSE_DOUBLE_FREE, secret);
@@ -127,15 +202,16 @@ static void release(const securemem_arena *arena, void *secret)
         smem_misuse(SECUREMEM_MISUSE_WRONG_ARENA, secret);
         return;
     }
-    bool intact = end_secret(place);
+    const void *broken = NULL;
+    smem_secret_end(place, &broken);
     smem_unlock_stripe(stripe); /* the region may be gone */
-    if (!intact)
-        smem_misuse(SECUREMEM_MISUSE_CANARY, secret);
+    if (broken != NULL)
+        smem_misuse(SECUREMEM_MISUSE_CANARY, broken);
 }
 
 void securemem_free(void *secret)
 {
-    if (secret == NULL)
+    if (secret == NULL || smem_cache_free(NULL, secret))
         return;
     int saved_errno = errno;
     release(NULL, secret);
@@ -144,7 +220,7 @@ void securemem_free(void *secret)
 
 void securemem_arena_free(securemem_arena *arena, void *secret)
 {
-    if (secret == NULL)
+    if (secret == NULL || (arena != NULL && smem_cache_free(arena, secret)))
         return;
     int saved_errno = errno;
     if (!smem_arena_acquire(arena)) {
@@ -164,8 +240,7 @@ size_t securemem_size(const void *secret)
         errno = -result;
         return 0;
     }
-    size_t size =
-        atomic_load_explicit(&place.region->slots[place.slot].size, memory_order_relaxed);
+    size_t size = smem_place_size(&place);
     smem_place_release(&place);
     return size;
 }

@@ -5,7 +5,7 @@
 #define STEPS 10000
 #define SEED  UINT64_C(0x5ec0de)
 #define LIVE  64
-#define KINDS 5
+#define KINDS 7
 
 /* What the model knows of a secret: where, how long, and the byte that fills it. */
 struct entry {
@@ -104,6 +104,9 @@ static void make_arenas(void)
     arenas[2] = arena_of((securemem_arena_options){
         .guard_kind = SECUREMEM_GUARDS_PROT_NONE, .idle = 4 * view_page_size()});
     arenas[3] = arena_of((securemem_arena_options){.guards = SECUREMEM_OFF});
+    arenas[5] = arena_of((securemem_arena_options){.placement = SECUREMEM_PACKED});
+    arenas[6] = arena_of((securemem_arena_options){
+        .placement = SECUREMEM_PACKED, .canaries = SECUREMEM_OFF, .idle = SIZE_MAX});
     arenas[4] = arena_of(
         (securemem_arena_options){.guard_kind = last, .idle = 8 * view_page_size()});
 }
@@ -121,8 +124,10 @@ static void random_calls_agree_with_the_model(void **state)
             step_realloc(&model[draw() % live]);
         else if (what < 15)
             step_free(&model[draw() % live]);
-        else
+        else if (draw() % 2 == 0)
             assert_int_equal(securemem_arena_trim(arenas[draw() % KINDS]), 0);
+        else
+            assert_int_equal(securemem_arena_check(arenas[draw() % KINDS]), 0);
         if (step % 100 == 0)
             check();
     }

@@ -6,6 +6,7 @@
 #include "region/budget.h"
 #include "region/error.h"
 #include "region/fork.h"
+#include "secret/arena.h"
 
 int securemem_budget(securemem_budget_report *out)
 {
@@ -25,7 +26,7 @@ int securemem_budget(securemem_budget_report *out)
         .charged_process = locks.in_use,
         .available = SIZE_MAX,
         .mapping_limit = SIZE_MAX,
-        .secrets = smem_budget_secrets(),
+        .secrets = smem_arena_count_secrets(),
     };
     if (!locks.unlimited)
         report.available = locks.in_use < locks.soft ? locks.soft - locks.in_use : 0;

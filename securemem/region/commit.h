@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: ISC */
+/* Making reserved pages accessible and locked, many at once. */
+#ifndef SMEM_COMMIT_H
+#define SMEM_COMMIT_H
+
+#include "region/region.h"
+
+/* Whether slots of the region are committed in batches, or else one by one. */
+static inline bool smem_region_batches(const struct smem_region *region)
+{
+    return region->kind == SMEM_GUARD_REGIONS || region->kind == SMEM_RUN;
+}
+
+/*
+ * Commits the largest batch that the allowance and the kernel grant. 0, or a negative
+ * errno, recorded, with nothing committed.
+ */
+int smem_region_grow(struct smem_region *region, size_t allowance);
+
+#endif

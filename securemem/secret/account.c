@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: ISC */
+#include "secret/account.h"
+
+static size_t class_of(const struct smem_region *region)
+{
+    return smem_account_class(region->kind, smem_account_pages(region));
+}
+
+static void unlist(struct smem_region *region)
+{
+    *region->link = region->next;
+    if (region->next != NULL)
+        region->next->link = region->link;
+}
+
+static void list(securemem_arena *arena, struct smem_region *region)
+{
+    struct smem_region **head =
+        smem_region_has_room(region) ? &arena->classes[class_of(region)] : &arena->full;
+    region->next = *head;
+    region->link = head;
+    if (*head != NULL)
+        (*head)->link = &region->next;
+    *head = region;
+}
+
+struct smem_before smem_account_look(const struct smem_region *region)
+{
+    return (struct smem_before){.held_bytes = region->held_bytes,
+                                .idle_bytes = region->idle * region->slot_bytes,
+                                .room = smem_region_has_room(region)};
+}
+
+void smem_account_settle(securemem_arena *arena, struct smem_region *region,
+                         struct smem_before before)
+{
+    arena->held_bytes += region->held_bytes - before.held_bytes;
+    arena->idle_bytes += region->idle * region->slot_bytes - before.idle_bytes;
+    if (smem_region_has_room(region) != before.room) {
+        unlist(region);
+        list(arena, region);
+    }
+}
+
+static void each_in(securemem_arena *arena, struct smem_region *region,
+                    void (*visit)(securemem_arena *, struct smem_region *, void *),
+                    void *context)
+{
+    while (region != NULL) {
+        struct smem_region *next = region->next;
+        visit(arena, region, context);
+        region = next;
+    }
+}
+
+void smem_account_each(securemem_arena *arena,
+                       void (*visit)(securemem_arena *, struct smem_region *, void *),
+                       void *context)
+{
+    for (size_t i = 0; i < SMEM_CLASSES; i++)
+        each_in(arena, arena->classes[i], visit, context);
+    each_in(arena, arena->full, visit, context);
+}
+
+int smem_account_end(securemem_arena *arena, struct smem_region *region)
+{
+    size_t held_bytes = region->held_bytes;
+    size_t idle_bytes = region->idle * region->slot_bytes;
+    size_t class = class_of(region);
+    uint32_t capacity = region->capacity;
+    unlist(region);
+    int result = smem_region_release(region);
+    if (result != 0) {
+        list(arena, region); /* retired, for another try */
+        return result;
+    }
+    if (class == SMEM_RUNS)
+        smem_arena_renew_epoch(arena); /* threads may know the run */
+    arena->held_bytes -= held_bytes;
+    arena->idle_bytes -= idle_bytes;
+    arena->class_capacity[class] -= capacity;
+    return 0;
+}
+
+void smem_account_add(securemem_arena *arena, struct smem_region *region)
+{
+    arena->class_capacity[class_of(region)] += region->capacity;
+    list(arena, region);
+}
+
+size_t smem_account_allowance(const securemem_arena *arena)
+{
+    size_t budget = arena->options.budget;
+    if (budget == 0)
+        return SIZE_MAX;
+    return arena->held_bytes < budget ? budget - arena->held_bytes : 0;
+}

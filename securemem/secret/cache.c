@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: ISC */
+#include "secret/cache.h"
+
+#include <pthread.h>
+
+#include "kernel/kernel.h"
+#include "region/budget.h"
+#include "region/epoch.h"
+#include "region/error.h"
+#include "region/fork.h"
+#include "region/locks.h"
+#include "region/metadata.h"
+#include "region/registry.h"
+#include "secret/misuse.h"
+#include "secret/random.h"
+#include "secret/thread_local.h"
+
+static struct smem_pool pool = {.object_size = sizeof(struct smem_thread),
+                                .lasting = sizeof(struct smem_thread)};
+
+/* The last cache of a thread that has none: its run has no length. */
+static struct smem_cache none;
+
+SMEM_THREAD_LOCAL struct smem_thread *smem_thread_self;
+static SMEM_THREAD_LOCAL bool ended; /* its destructor has run */
+
+static pthread_key_t key;
+static atomic_bool key_made;
+
+void *smem_cache_alloc_guarded(struct smem_cache *cache, size_t size, unsigned align_log2)
+{
+    struct smem_guarded_bin *bin = &cache->guarded;
+    if (size > cache->page || bin->count == 0)
+        return NULL;
+    uint32_t chosen = smem_random_below(&smem_thread_self->random, bin->count),
+             last = --bin->count;
+    struct smem_region *region = bin->regions[chosen];
+    uint32_t slot = bin->slots[chosen];
+    bin->regions[chosen] = bin->regions[last];
+    bin->slots[chosen] = bin->slots[last];
+    smem_canary_move(region, slot, size, align_log2);
+    smem_slot_set_state(region, slot, SMEM_SLOT_LIVE);
+    return smem_slot_secret(region, slot);
+}
+
+static void put_guarded(struct smem_guarded_bin *bin, struct smem_region *region,
+                        uint32_t slot)
+{
+    smem_slot_set_state(region, slot, SMEM_SLOT_CACHED);
+    bin->regions[bin->count] = region;
+    bin->slots[bin->count++] = slot;
+}
+
+/* Whether a slot may be used again as it is: locked, open to writing, of this process. */
+static bool is_plain(const struct smem_region *region, uint32_t slot, const void *secret)
+{
+    const struct smem_slot *s = &region->slots[slot];
+    return smem_slot_state(region, slot) == SMEM_SLOT_LIVE &&
+           secret == smem_slot_secret(region, slot) &&
+           atomic_load_explicit(&s->access, memory_order_relaxed) == SMEM_ACCESS_WRITE &&
+           s->resting_access == SMEM_ACCESS_WRITE && s->open_scopes == 0 &&
+           s->epoch == smem_epoch() &&
+           (s->locked || region->options.lock == SECUREMEM_OFF);
+}
+
+static bool free_guarded(struct smem_cache *cache, struct smem_region *region,
+                         void *secret)
+{
+    struct smem_guarded_bin *bin = &cache->guarded;
+    if (region->guard_bytes == 0 || region->slot_bytes != region->page ||
+        bin->count >= bin->room)
+        return false;
+    /* A page and a guard; a slot of size 0 begins at its guard. */
+    size_t offset = (size_t)((char *)secret - region->base) - region->lead_bytes;
+    uint32_t slot = (uint32_t)(offset >> (region->page_log2 + 1));
+    if (slot >= region->capacity || !is_plain(region, slot, secret) ||
+        !smem_canary_near(region, slot))
+        return false;
+    smem_canary_wipe(region, slot);
+    put_guarded(bin, region, slot);
+    return true;
+}
+
+/* The run becomes the one that the thread looks at first. */
+static void remember_run(struct smem_thread *thread, struct smem_cache *cache,
+                         const struct smem_region *region)
+{
+    cache->run = (struct smem_cache_run){
+        .start = (uintptr_t)region->base + region->lead_bytes,
+        .length = region->capacity * region->page,
+        .extra = region->extra,
+        .extra_bytes = region->extra_bytes,
+        .words_offset = smem_words_offset(region->page),
+        .page_mask = region->page - 1,
+        .page_log2 = region->page_log2,
+    };
+    thread->last = cache;
+}
+
+bool smem_cache_free_elsewhere(const securemem_arena *arena, void *secret)
+{
+    struct smem_thread *thread = smem_thread_self;
+    struct smem_region *region = smem_registry_find(secret);
+    if (region == NULL || (arena != NULL && arena != region->owner) ||
+        atomic_load(&region->object.state) != SMEM_REGION_LIVE)
+        return false;
+    struct smem_cache *cache = smem_cache_current(thread, region->owner);
+    if (cache == NULL)
+        return false;
+    if (region->kind != SMEM_RUN)
+        return free_guarded(cache, region, secret);
+    struct smem_packed packed;
+    unsigned class;
+    if (!smem_packed_find(region, secret, &packed, &class))
+        return false; /* also a guard, which the run has no page for */
+    remember_run(thread, cache, region);
+    return smem_cache_free(arena, secret);
+}
+
+/* With the stripe held: gives back all but the last keep secrets of the class. */
+static void empty_class(struct smem_cache *cache, unsigned class, uint32_t keep)
+{
+    uint32_t count = cache->counts[class];
+    if (count <= keep)
+        return;
+    char **secrets = cache->secrets[class];
+    smem_word **words = cache->words[class];
+    uint32_t gone = count - keep;
+    for (uint32_t i = 0; i < gone; i++)
+        smem_packed_give(cache->arena, (struct smem_packed){secrets[i], words[i]});
+    memmove(secrets, secrets + gone, keep * sizeof *secrets);
+    memmove(words, words + gone, keep * sizeof *words);
+    cache->counts[class] = keep;
+}
+
+/* With the stripe held: gives back what is cached of a living arena. */
+static void empty(struct smem_cache *cache, const void **broken)
+{
+    for (unsigned i = 0; i < SMEM_SIZE_CLASSES; i++)
+        empty_class(cache, i, 0);
+    struct smem_guarded_bin *bin = &cache->guarded;
+    while (bin->count > 0) {
+        struct smem_region *region = bin->regions[--bin->count];
+        uint32_t slot = bin->slots[bin->count];
+        if (smem_arena_wipe_slot(region, slot, broken) == 0)
+            smem_arena_give_slot(cache->arena, region, slot);
+    }
+}
+
+/* What it had is gone, or was given back. */
+static void forget(struct smem_cache *cache)
+{
+    memset(cache->counts, 0, sizeof cache->counts);
+    cache->run.length = 0;
+    cache->guarded.count = cache->guarded.room = 0;
+    cache->arena = NULL;
+}
+
+/* Gives up the cache's arena, which has a stripe of its own; no other is held. */
+static void leave(struct smem_cache *cache)
+{
+    const void *broken = NULL;
+    securemem_arena *arena = cache->arena;
+    if (arena == NULL)
+        return;
+    unsigned stripe = smem_stripe_of(&arena->object);
+    smem_lock_stripe(stripe);
+    if (cache->life == atomic_load(&arena->life)) {
+        empty(cache, &broken);
+        arena->lent_bytes -= cache->guarded.room * cache->page;
+    }
+    forget(cache);
+    smem_unlock_stripe(stripe);
+    if (broken != NULL)
+        smem_misuse(SECUREMEM_MISUSE_CANARY, broken);
+}
+
+static void end_thread(void *object)
+{
+    struct smem_thread *thread = object;
+    ended = true;
+    smem_thread_self = NULL;
+    for (unsigned i = 0; i < SMEM_CACHES; i++)
+        if (thread->caches[i] != NULL)
+            leave(thread->caches[i]);
+    smem_pool_give(&pool, thread);
+}
+
+static bool make_key(void)
+{
+    if (atomic_load_explicit(&key_made, memory_order_acquire))
+        return true;
+    smem_lock_registry();
+    if (!atomic_load(&key_made) && pthread_key_create(&key, end_thread) == 0)
+        atomic_store_explicit(&key_made, true, memory_order_release);
+    smem_unlock_registry();
+    return atomic_load(&key_made);
+}
+
+static struct smem_thread *begin_thread(void)
+{
+    void *object;
+    if (ended || !make_key() || smem_pool_take(&pool, &object) != 0)
+        return NULL;
+    struct smem_thread *thread = object;
+    thread->random = smem_random_seed();
+    thread->last = &none;
+    if (pthread_setspecific(key, thread) != 0) {
+        smem_pool_give(&pool, thread);
+        return NULL;
+    }
+    atomic_store(&thread->object.state, 1);
+    smem_thread_self = thread;
+    return thread;
+}
+
+/* A thread without a cache goes on without one: what refuses it is no error. */
+void smem_cache_prepare(const securemem_arena *arena)
+{
+    smem_error_hold();
+    struct smem_thread *thread =
+        smem_thread_self != NULL ? smem_thread_self : begin_thread();
+    if (thread != NULL) {
+        struct smem_cache **cache = &thread->caches[smem_cache_place(arena)];
+        void *memory;
+        if (*cache == NULL && smem_metadata_map_unforked(sizeof **cache, &memory) == 0)
+            *cache = memory;
+        else if (*cache != NULL && smem_cache_current(thread, arena) == NULL)
+            leave(*cache);
+    }
+    smem_error_resume();
+}
+
+static void lend(securemem_arena *arena, struct smem_cache *cache)
+{
+    size_t idle = arena->options.idle;
+    size_t left = idle > arena->lent_bytes ? idle - arena->lent_bytes : 0;
+    size_t room = left / cache->page;
+    cache->guarded.room = room > SMEM_GUARDED_MOST ? SMEM_GUARDED_MOST : (uint32_t)room;
+    arena->lent_bytes += cache->guarded.room * cache->page;
+}
+
+/* With the stripe held: the thread's cache of the arena, or NULL. */
+static struct smem_cache *entered(securemem_arena *arena)
+{
+    struct smem_cache *cache = smem_thread_self == NULL
+                                   ? NULL
+                                   : smem_thread_self->caches[smem_cache_place(arena)];
+    if (cache == NULL)
+        return NULL;
+    if (cache->arena == NULL) {
+        cache->life = atomic_load(&arena->life);
+        cache->epoch = atomic_load(&arena->epoch);
+        cache->page = smem_kernel_page_size();
+        cache->canary = smem_packed_canary(&arena->options);
+        cache->packed_below = smem_packed_below(&arena->options);
+        lend(arena, cache);
+        cache->arena = arena;
+    }
+    return smem_cache_current(smem_thread_self, arena);
+}
+
+int smem_cache_take(securemem_arena *arena, unsigned class, struct smem_packed *out)
+{
+    struct smem_cache *cache = entered(arena);
+    if (cache == NULL) {
+        int taken = smem_packed_take(arena, class, out, 1);
+        return taken < 0 ? taken : 0;
+    }
+    uint32_t *count = &cache->counts[class];
+    uint32_t most = smem_size_classes[class].batch;
+    if (*count == 0) {
+        struct smem_packed got[SMEM_BIN_MOST];
+        int taken = smem_packed_take(arena, class, got, most);
+        if (taken < 0)
+            return taken;
+        for (int i = 0; i < taken; i++)
+            smem_cache_put(cache, class, got[i]);
+    }
+    uint32_t last = --*count;
+    *out = (struct smem_packed){cache->secrets[class][last], cache->words[class][last]};
+    return 0;
+}
+
+void smem_cache_give(securemem_arena *arena, unsigned class, struct smem_packed packed)
+{
+    struct smem_cache *cache = entered(arena);
+    if (cache == NULL) {
+        smem_packed_give(arena, packed);
+        return;
+    }
+    uint32_t count = cache->counts[class];
+    if (count >= smem_size_classes[class].batch)
+        empty_class(cache, class, count / 2);
+    smem_cache_put(cache, class, packed);
+}
+
+void smem_cache_fill_guarded(securemem_arena *arena)
+{
+    struct smem_cache *cache = entered(arena);
+    if (cache == NULL)
+        return;
+    struct smem_guarded_bin *bin = &cache->guarded;
+    struct smem_region *region;
+    uint32_t slot;
+    while (bin->count < bin->room / 2 &&
+           smem_arena_take_idle_page(arena, &region, &slot) == 0) {
+        smem_canary_write(region, slot); /* of size 0: everywhere */
+        put_guarded(bin, region, slot);
+    }
+}
+
+void smem_cache_recall(securemem_arena *arena, const void **broken)
+{
+    struct smem_cache *cache = entered(arena);
+    if (cache != NULL)
+        empty(cache, broken);
+    smem_arena_renew_epoch(arena);
+}
+
+static void inherit_thread(void *object, void *context)
+{
+    (void)context;
+    struct smem_thread *thread = object;
+    thread->last = &none;
+    if (thread != smem_thread_self)
+        smem_pool_give(&pool, thread);
+}
+
+void smem_cache_inherit(void)
+{
+    smem_pool_each(&pool, inherit_thread, NULL);
+}
+
+void smem_cache_prepare_for(const void *secret)
+{
+    const struct smem_region *region = smem_registry_find(secret);
+    if (region != NULL)
+        smem_cache_prepare(region->owner);
+}

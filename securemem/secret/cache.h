@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a thread keeps of its arenas: wiped secrets that it freed, for its next ones. No
+ * lock and no system call is needed to take one or to give one.
+ *
+ *      thread ---> cache of an arena ---> bin of a size class | place | place | ...
+ *             ---> cache of an arena ---> ...
+ *
+ * A cache knows the epoch of its arena, which changes when somebody wants the arena's
+ * idle memory back, and its life, which changes when the arena ends. Whoever meets a new
+ * epoch empties the cache; of a new life nothing is left to give back.
+ */
+#ifndef SMEM_CACHE_H
+#define SMEM_CACHE_H
+
+#include "region/registry.h"
+#include "secret/packed.h"
+#include "secret/random.h"
+#include "secret/thread_local.h"
+
+/* A secret is chosen among the last so many: those are in the processor's cache still. */
+#define SMEM_RECENT 8U
+
+#define SMEM_BIN_MOST     32U
+#define SMEM_GUARDED_MOST 16U
+#define SMEM_CACHES       8U /* arenas of a thread that are cached at once */
+
+/* Slots of one page: CACHED, with canary everywhere but where their last secret was. */
+struct smem_guarded_bin {
+    uint32_t count, room; /* room is lent by the arena, out of what it may keep idle */
+    struct smem_region *regions[SMEM_GUARDED_MOST];
+    uint32_t slots[SMEM_GUARDED_MOST];
+};
+
+/* A run of the arena: what is needed of it to free a secret on one of its pages. */
+struct smem_cache_run {
+    uintptr_t start, length; /* of its pages */
+    char *extra;
+    size_t extra_bytes, words_offset, page_mask;
+    unsigned page_log2;
+};
+
+/*
+ * Packed secrets by class. They are kept in two arrays: what is stored in halves and
+ * loaded as one is slow to arrive.
+ */
+struct smem_cache {
+    securemem_arena *arena; /* NULL: not in use */
+    uint64_t epoch, life;
+    size_t page;
+    size_t packed_below; /* the size that is too large to be packed; 0: all are guarded */
+    size_t canary;       /* bytes of it behind a packed secret */
+    struct smem_cache_run run; /* where the last secret was; no length: not known */
+    uint32_t counts[SMEM_SIZE_CLASSES];
+    char *secrets[SMEM_SIZE_CLASSES][SMEM_BIN_MOST];
+    smem_word *words[SMEM_SIZE_CLASSES][SMEM_BIN_MOST];
+    struct smem_guarded_bin guarded;
+};
+
+/*
+ * state 1: a thread's. In use it is changed by that thread alone. A fork leaves its caches
+ * zero, which are then of no arena.
+ */
+struct smem_thread {
+    struct smem_pool_object object;
+    uint64_t random;
+    struct smem_cache *last; /* of an arena of runs; never NULL */
+    struct smem_cache *caches[SMEM_CACHES];
+};
+
+extern SMEM_THREAD_LOCAL struct smem_thread *smem_thread_self;
+
+static inline unsigned smem_cache_place(const securemem_arena *arena)
+{
+    return (unsigned)((uintptr_t)arena / SMEM_CACHE_LINE % SMEM_CACHES);
+}
+
+static inline bool smem_cache_is_current(const struct smem_cache *cache,
+                                         const securemem_arena *arena)
+{
+    return arena != NULL &&
+           cache->epoch == atomic_load_explicit(&arena->epoch, memory_order_relaxed);
+}
+
+/* The thread's cache of the arena, if it may be used as it is. */
+static inline struct smem_cache *smem_cache_current(const struct smem_thread *thread,
+                                                    const securemem_arena *arena)
+{
+    struct smem_cache *cache = thread->caches[smem_cache_place(arena)];
+    return cache != NULL && cache->arena == arena && smem_cache_is_current(cache, arena)
+               ? cache
+               : NULL;
+}
+
+static inline void smem_cache_put(struct smem_cache *cache, unsigned class,
+                                  struct smem_packed packed)
+{
+    uint32_t at = cache->counts[class]++;
+    cache->secrets[class][at] = packed.secret;
+    cache->words[class][at] = packed.word;
+}
+
+void *smem_cache_alloc_guarded(struct smem_cache *cache, size_t size,
+                               unsigned align_log2);
+
+/* As smem_cache_free, where the thread's last cache is not the one or knows another run. */
+bool smem_cache_free_elsewhere(const securemem_arena *arena, void *secret);
+
+/* A new secret out of the calling thread's cache, or NULL. */
+static inline void *smem_cache_alloc(securemem_arena *arena, size_t size,
+                                     unsigned align_log2)
+{
+    struct smem_thread *thread = smem_thread_self;
+    if (thread == NULL)
+        return NULL;
+    struct smem_cache *cache = smem_cache_current(thread, arena);
+    if (cache == NULL)
+        return NULL;
+    if (size >= cache->packed_below)
+        return smem_cache_alloc_guarded(cache, size, align_log2);
+    unsigned class = smem_class_of(size + cache->canary);
+    uint32_t count = cache->counts[class];
+    if (align_log2 > SMEM_UNIT_LOG2 || count == 0)
+        return NULL;
+    uint32_t recent = count < SMEM_RECENT ? count : SMEM_RECENT;
+    uint32_t chosen = count - 1 - smem_random_below(&thread->random, recent);
+    struct smem_packed packed = {cache->secrets[class][chosen],
+                                 cache->words[class][chosen]};
+    cache->counts[class] = --count;
+    cache->secrets[class][chosen] = cache->secrets[class][count];
+    cache->words[class][chosen] = cache->words[class][count];
+    smem_packed_begin(packed, size, 0, class, cache->canary != 0);
+    return packed.secret;
+}
+
+/*
+ * Frees a secret into the calling thread's cache, if it is one of that arena (NULL: of
+ * any), and all is well with it. False, with nothing changed, if not.
+ */
+static inline bool smem_cache_free(const securemem_arena *arena, void *secret)
+{
+    struct smem_thread *thread = smem_thread_self;
+    if (thread == NULL)
+        return false;
+    struct smem_cache *cache = thread->last;
+    const struct smem_cache_run *run = &cache->run;
+    uintptr_t offset = (uintptr_t)secret - run->start;
+    if (offset >= run->length || !smem_cache_is_current(cache, cache->arena) ||
+        (arena != NULL && arena != cache->arena))
+        return smem_cache_free_elsewhere(arena, secret);
+
+    struct smem_page *page =
+        (struct smem_page *)(void *)(run->extra +
+                                     (offset >> run->page_log2) * run->extra_bytes);
+    unsigned class = atomic_load_explicit(&page->class, memory_order_relaxed);
+    const struct smem_size_class *size = &smem_size_classes[class];
+    size_t within = offset & run->page_mask;
+    size_t index = within * size->magic >> SMEM_MAGIC_BITS;
+    struct smem_packed packed = {
+        secret, (smem_word *)(void *)((char *)page + run->words_offset) + index};
+    uint16_t word = atomic_load_explicit(packed.word, memory_order_relaxed);
+    if (index * size->stride != within || !smem_word_is_live(word) ||
+        cache->counts[class] >= size->batch ||
+        !smem_packed_end(packed, smem_word_size(word), class, cache->canary != 0))
+        return false;
+    smem_cache_put(cache, class, packed);
+    return true;
+}
+
+/*
+ * Before the stripe of the arena is taken: gives the thread a place to cache the arena's
+ * secrets in, if it can have one. The arena need not be one.
+ */
+void smem_cache_prepare(const securemem_arena *arena);
+
+/* The same for the arena of a secret, if it is one. */
+void smem_cache_prepare_for(const void *secret);
+
+/*
+ * With the stripe held: a free packed secret of the class, and more of them for the
+ * thread's cache. 0 or a negative errno, recorded.
+ */
+int smem_cache_take(securemem_arena *arena, unsigned class, struct smem_packed *out);
+
+/* With the stripe held: takes idle slots of one page into the thread's cache. */
+void smem_cache_fill_guarded(securemem_arena *arena);
+
+/* With the stripe held: a cached secret goes into the thread's cache, or to its page. */
+void smem_cache_give(securemem_arena *arena, unsigned class, struct smem_packed packed);
+
+/*
+ * With the stripe held: what this thread caches of the arena goes back; other threads
+ * follow when they next use it. The first broken canary goes to *broken.
+ */
+void smem_cache_recall(securemem_arena *arena, const void **broken);
+
+/* In a forked child, with no lock held: no thread caches anything. */
+void smem_cache_inherit(void);
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: ISC */
+#include "secret/low.h"
+
+#include <errno.h>
+
+#include "region/budget.h"
+#include "region/error.h"
+#include "secret/account.h"
+
+/* What it has idle, and what budget and lock limit still grant. */
+static size_t remaining_of(const securemem_arena *arena)
+{
+    size_t allowance = smem_account_allowance(arena);
+    if (arena->options.lock != SECUREMEM_OFF) {
+        size_t limit, mappings, charged = smem_budget_charged();
+        smem_budget_estimate(&limit, &mappings);
+        size_t left = limit > charged ? limit - charged : 0;
+        if (limit != SIZE_MAX && left < allowance)
+            allowance = left;
+    }
+    return allowance > SIZE_MAX - arena->idle_bytes ? SIZE_MAX
+                                                    : allowance + arena->idle_bytes;
+}
+
+struct smem_low smem_arena_low(securemem_arena *arena)
+{
+    const securemem_arena_options *options = &arena->options;
+    if (options->low == 0)
+        return (struct smem_low){0};
+    size_t remaining = remaining_of(arena);
+    bool low = remaining <= options->low, told = arena->low_told;
+    arena->low_told = low;
+    if (!low || told)
+        return (struct smem_low){0};
+    return (struct smem_low){options->on_low, options->user, remaining};
+}
+
+void smem_arena_tell_low(securemem_arena *arena, struct smem_low low)
+{
+    if (low.on_low != NULL)
+        low.on_low(arena, low.remaining, low.user);
+}
+
+size_t securemem_arena_remaining(securemem_arena *arena)
+{
+    if (!smem_arena_acquire(arena)) {
+        errno =
+            -smem_error_argument("securemem_arena_remaining", "it is not a live arena");
+        return 0;
+    }
+    size_t remaining = remaining_of(arena);
+    smem_arena_release(arena);
+    return remaining;
+}
+
+int securemem_arena_reserve(securemem_arena *arena, size_t bytes)
+{
+    if (!smem_arena_acquire(arena))
+        return smem_error_argument("securemem_arena_reserve", "it is not a live arena");
+    int result = smem_arena_reserve(arena, bytes);
+    smem_arena_release(arena);
+    return result;
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: ISC */
+/* Slots that go back: wiped, kept idle, given to the kernel. */
+#include <sodium.h>
+
+#include "secret/account.h"
+#include "secret/canary.h"
+#include "secret/packed.h"
+
+void smem_arena_check_slot(const struct smem_region *region, uint32_t slot,
+                           const void **broken)
+{
+    unsigned char access =
+        atomic_load_explicit(&region->slots[slot].access, memory_order_relaxed);
+    if (access == SMEM_ACCESS_NONE)
+        return;
+    if (region->kind == SMEM_RUN)
+        smem_packed_check(region, slot, broken);
+    else if (!smem_canary_intact(region, slot) && *broken == NULL)
+        *broken = smem_slot_secret(region, slot);
+}
+
+int smem_arena_wipe_slot(struct smem_region *region, uint32_t slot, const void **broken)
+{
+    int result = smem_region_set_access(region, slot, SMEM_ACCESS_WRITE);
+    if (result != 0) {
+        smem_slot_set_state(region, slot, SMEM_SLOT_HELD);
+        return result;
+    }
+    smem_arena_check_slot(region, slot, broken);
+    sodium_memzero(smem_slot_data(region, slot), region->slot_bytes);
+    return 0;
+}
+
+/* Whether the arena keeps what it has idle now, beside what it lent to threads. */
+static bool keeps_idle(const securemem_arena *arena)
+{
+    if (arena->idle_bytes <= arena->reserved_bytes)
+        return true;
+    size_t idle = arena->options.idle;
+    return arena->lent_bytes <= idle && arena->idle_bytes <= idle - arena->lent_bytes;
+}
+
+void smem_arena_give_slot(securemem_arena *arena, struct smem_region *region,
+                          uint32_t slot)
+{
+    struct smem_before before = smem_account_look(region);
+    smem_region_keep(region, slot);
+    smem_account_settle(arena, region, before);
+    if (keeps_idle(arena))
+        return;
+    if (region->live == 0 && region->idle == 1 && smem_account_end(arena, region) == 0)
+        return;
+    before = smem_account_look(region);
+    (void)smem_region_return_idle(region); /* refused, it is idle: wiped and protected */
+    smem_account_settle(arena, region, before);
+}
+
+/* What trimming goes on with: its result, and the idle bytes that stay. */
+struct trimming {
+    size_t keep;
+    int result;
+};
+
+static void note(struct trimming *trimming, int result)
+{
+    if (result != 0)
+        trimming->result = result;
+}
+
+/* Secrets that could not be wiped when they were freed: now, perhaps. */
+static void retry_held(securemem_arena *arena, struct smem_region *region,
+                       struct trimming *trimming)
+{
+    for (uint32_t i = 0; i < region->used; i++) {
+        if (smem_slot_state(region, i) != SMEM_SLOT_HELD)
+            continue;
+        const void *broken = NULL;
+        int wiped = smem_arena_wipe_slot(region, i, &broken);
+        note(trimming, wiped);
+        if (wiped != 0)
+            continue;
+        struct smem_before before = smem_account_look(region);
+        smem_region_keep(region, i);
+        smem_account_settle(arena, region, before);
+    }
+}
+
+/* Until no more than keep is idle in the arena, or the kernel refuses. */
+static void return_idle(securemem_arena *arena, struct smem_region *region,
+                        struct trimming *trimming)
+{
+    for (uint32_t left = region->idle;
+         left > 0 && region->idle == left && arena->idle_bytes > trimming->keep; left--) {
+        struct smem_before before = smem_account_look(region);
+        note(trimming, smem_region_return_idle(region));
+        smem_account_settle(arena, region, before);
+    }
+    struct smem_before before = smem_account_look(region);
+    note(trimming, smem_region_return_unused(region));
+    smem_account_settle(arena, region, before);
+}
+
+static void trim_region(securemem_arena *arena, struct smem_region *region, void *context)
+{
+    struct trimming *trimming = context;
+    if (atomic_load(&region->object.state) != SMEM_REGION_LIVE)
+        return;
+    retry_held(arena, region, trimming);
+    size_t idle = region->idle * region->slot_bytes;
+    if (region->live == 0 && arena->idle_bytes - idle >= trimming->keep) {
+        int ended = smem_account_end(arena, region);
+        if (ended == 0)
+            return;
+        note(trimming, ended);
+    }
+    return_idle(arena, region, trimming); /* at least the locks */
+}
+
+int smem_arena_trim(securemem_arena *arena, size_t keep)
+{
+    struct trimming trimming = {.keep = keep};
+    smem_account_each(arena, trim_region, &trimming);
+    return trimming.result;
+}
+
+void smem_arena_unlock_region(securemem_arena *arena, struct smem_region *region)
+{
+    return_idle(arena, region, &(struct trimming){0});
+    smem_region_unlock(region);
+}
