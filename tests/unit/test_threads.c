@@ -22,7 +22,7 @@ struct worker {
 static _Atomic(char *) boxes[BOXES];
 static securemem_arena *shared[SHARED];
 
-/* Like CHECK, for threads: names the first thing that did not hold. */
+/* Like NEED, but the threads go on: names the first thing that did not hold. */
 #define HOLDS(worker, condition)                                                         \
     do {                                                                                 \
         if (!(condition) && (worker)->failure == NULL)                                   \
