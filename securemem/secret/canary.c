@@ -2,6 +2,7 @@
 #include "secret/canary.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sodium.h>
 #include <string.h>
 
@@ -13,7 +14,7 @@
 #define NOT_ZERO      0x5a
 
 /* An overrun that goes backwards meets these first. */
-#define NEAR_BYTES 256
+#define NEAR_BYTES 64
 
 uint64_t smem_canary_key[2];
 static unsigned char key[crypto_shorthash_KEYBYTES];
@@ -78,15 +79,35 @@ static void fill(char *start, char *end, uint64_t word)
     }
 }
 
+/* The 8 bytes of pattern that begin at the address, whatever its alignment. */
+static uint64_t word_at(const char *address, uint64_t word)
+{
+    unsigned bits = (unsigned)((uintptr_t)address % PATTERN_BYTES) * CHAR_BIT;
+    return word >> bits | word << ((64 - bits) % 64);
+}
+
+static uint64_t load(const char *address)
+{
+    uint64_t word;
+    memcpy(&word, address, sizeof word);
+    return word;
+}
+
+/* Eight words at a time, which compilers turn into vectors; then the rest. */
 static bool filled(const char *start, const char *end, uint64_t word)
 {
-    unsigned char pattern[PATTERN_BYTES];
-    size_t length = (size_t)(end - start);
-    turn(pattern, start, word);
-    if (length <= PATTERN_BYTES)
-        return memcmp(start, pattern, length) == 0;
-    return memcmp(start, pattern, PATTERN_BYTES) == 0 &&
-           memcmp(start, start + PATTERN_BYTES, length - PATTERN_BYTES) == 0;
+    size_t length = (size_t)(end - start), at = 0;
+    uint64_t expected = word_at(start, word), differ = 0;
+    for (; at + 8 * PATTERN_BYTES <= length; at += 8 * PATTERN_BYTES)
+        for (size_t i = 0; i < 8; i++)
+            differ |= load(start + at + i * PATTERN_BYTES) ^ expected;
+    for (; at + PATTERN_BYTES <= length; at += PATTERN_BYTES)
+        differ |= load(start + at) ^ expected;
+    if (at < length && length >= PATTERN_BYTES)
+        differ |= load(end - PATTERN_BYTES) ^ word_at(end, word);
+    for (; at < length && length < PATTERN_BYTES; at++)
+        differ |= (unsigned char)start[at] ^ (expected >> at * CHAR_BIT & UCHAR_MAX);
+    return differ == 0;
 }
 
 /* The bytes of the slot behind the secret. */
@@ -118,8 +139,8 @@ bool smem_canary_near(const struct smem_region *region, uint32_t slot)
     const char *data = smem_slot_data(region, slot);
     const char *secret = smem_slot_secret(region, slot);
     const char *start = secret - data > NEAR_BYTES ? secret - NEAR_BYTES : data;
-    return filled(start, secret, word) &&
-           filled(after_secret(region, slot), data + region->slot_bytes, word);
+    const char *after = after_secret(region, slot), *end = data + region->slot_bytes;
+    return filled(start, secret, word) && (after == end || filled(after, end, word));
 }
 
 void smem_canary_wipe(struct smem_region *region, uint32_t slot)
