@@ -1,168 +1,80 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * bench [--brief] [SVG]: what a guarded secret costs, beside plain malloc with a wipe and
- * libsodium's sodium_malloc, in one process and interleaved; and how many fit.
+ * bench [--brief] [SVG]: what secrets cost, beside malloc and the peers, and how many fit.
  *
- * The machine is noisy: medians over rounds are printed, and ratios are what to quote.
+ * The machine is noisy: in each round every peer runs once, in a process of its own, and
+ * what is printed are medians over rounds; ratios are what to quote. Nothing is judged.
  */
-#include <securemem.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "capacity.h"
 #include "report.h"
 
-#define ROUNDS_MAX 15
+#define SIZE_OF_TWO 32 /* bytes, for two threads */
 
-static securemem_arena *keeping;   /* idle memory is kept */
-static securemem_arena *returning; /* each free goes back to the kernel */
-
-static double now(void)
+static void measure(const struct peer *peer, double milliseconds, struct sample *out)
 {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
-}
-
-static void *need(void *memory)
-{
-    if (memory == NULL) {
-        fprintf(stderr, "bench: %s\n", securemem_last_error()->message);
-        exit(1);
-    }
-    return memory;
-}
-
-static void with_malloc(size_t size)
-{
-    void *memory = need(malloc(size));
-    memset(memory, 1, size);
-    explicit_bzero(memory, size);
-    free(memory);
-}
-
-static void with_sodium(size_t size)
-{
-    void *memory = need(sodium_malloc(size));
-    memset(memory, 1, size);
-    sodium_free(memory);
-}
-
-static void with_keeping(size_t size)
-{
-    void *memory = need(securemem_arena_alloc(keeping, size));
-    memset(memory, 1, size);
-    securemem_free(memory);
-}
-
-static void with_returning(size_t size)
-{
-    void *memory = need(securemem_arena_alloc(returning, size));
-    memset(memory, 1, size);
-    securemem_free(memory);
-}
-
-static void with_default(size_t size)
-{
-    void *memory = need(securemem_alloc(size));
-    memset(memory, 1, size);
-    securemem_free(memory);
-}
-
-static double time_of(void (*operation)(size_t), size_t size, int repeats)
-{
-    double start = now();
-    for (int i = 0; i < repeats; i++)
-        operation(size);
-    return (now() - start) / repeats;
-}
-
-static void compare_costs(struct report *report, int rounds, int repeats)
-{
-    static void (*const operations[REPORT_PEERS])(size_t) = {
-        with_malloc, with_sodium, with_default, with_returning, with_keeping};
-    static const bool by_system_call[REPORT_PEERS] = {false, true, true, true, false};
-    double samples[ROUNDS_MAX];
-    for (size_t s = 0; s < REPORT_SIZES; s++)
-        for (size_t p = 0; p < REPORT_PEERS; p++)
-            report->nanoseconds[p][s] = 0;
-    static double all[REPORT_PEERS][REPORT_SIZES][ROUNDS_MAX];
-    for (int r = 0; r < rounds; r++)
+    out->there = peer->begin();
+    if (!out->there)
+        return;
+    for (int pattern = ONCE; pattern <= LIVE; pattern++)
         for (size_t s = 0; s < REPORT_SIZES; s++)
-            for (size_t p = 0; p < REPORT_PEERS; p++)
-                all[p][s][r] = time_of(operations[p], report->sizes[s],
-                                       by_system_call[p] ? repeats / 50 + 1 : repeats);
-    for (size_t s = 0; s < REPORT_SIZES; s++)
-        for (size_t p = 0; p < REPORT_PEERS; p++) {
-            memcpy(samples, all[p][s], sizeof samples);
-            report->nanoseconds[p][s] = report_median(samples, (size_t)rounds);
-        }
+            out->one[pattern][s] =
+                work_time(peer, (enum pattern)pattern, report_sizes[s], 1, milliseconds);
+    for (int pattern = ONCE; pattern < PATTERNS; pattern++)
+        out->two[pattern] =
+            work_time(peer, (enum pattern)pattern, SIZE_OF_TWO, 2, milliseconds);
+    out->tail = work_tail(peer);
 }
 
-static securemem_budget_report budget(void)
+/* A process for each peer and round, which sends its sample through a pipe. */
+static void run_peer(const struct peer *peer, double milliseconds, struct sample *out)
 {
-    securemem_budget_report report;
-    if (securemem_budget(&report) != 0) {
-        fprintf(stderr, "bench: %s\n", securemem_last_error()->message);
+    int ends[2], status;
+    if (pipe(ends) != 0)
         exit(1);
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct sample sample = {0};
+        measure(peer, milliseconds, &sample);
+        _exit(write(ends[1], &sample, sizeof sample) != sizeof sample);
     }
-    return report;
-}
-
-/* Allocates until count or a refusal; says what that took of time, locks and mappings. */
-static void fill(size_t count)
-{
-    securemem_budget_report before = budget();
-    securemem_arena *arena = need(securemem_arena_create(NULL));
-    double start = now();
-    size_t made = 0;
-    while (made < count && securemem_arena_alloc(arena, 32) != NULL)
-        made++;
-    double each = made == 0 ? 0 : (now() - start) / (double)made;
-    securemem_budget_report full = budget();
-    start = now();
-    securemem_arena_destroy(arena);
-    double end = made == 0 ? 0 : (now() - start) / (double)made;
-    printf(
-        "%9zu of %zu guarded secrets of 32 B: %zu mappings, %zu MiB locked, %.0f ns each "
-        "to make, %.0f ns to destroy\n",
-        made, count, full.mappings - before.mappings,
-        (full.charged_process - before.charged_process) >> 20, each, end);
-    if (made < count)
-        printf("          then: %s\n", securemem_last_error()->message);
+    close(ends[1]);
+    if (pid < 0 || read(ends[0], out, sizeof *out) != sizeof *out)
+        memset(out, 0, sizeof *out);
+    close(ends[0]);
+    if (pid > 0 && waitpid(pid, &status, 0) != pid)
+        exit(1);
 }
 
 int main(int argc, char **argv)
 {
     bool brief = argc > 1 && strcmp(argv[1], "--brief") == 0;
     const char *picture = argc > 1 + brief ? argv[1 + brief] : NULL;
-    if (sodium_init() < 0)
-        return 1;
-    keeping = need(securemem_arena_create(&(securemem_arena_options){.idle = SIZE_MAX}));
-    returning = need(securemem_arena_create(NULL));
-    void *pinned = need(securemem_arena_alloc(returning, 32)); /* its regions stay */
-
-    struct report report = {
-        .sizes = {32, 256, 4096, 65536},
-        .peers = {"malloc + explicit_bzero", "sodium_malloc", "securemem, alone",
-                  "securemem, others live", "securemem, idle kept"},
-    };
-    compare_costs(&report, brief ? 3 : ROUNDS_MAX, brief ? 200 : 20000);
+    static struct report report;
+    report.rounds = brief ? 1 : REPORT_ROUNDS;
+    for (size_t r = 0; r < report.rounds; r++)
+        for (size_t p = 0; p < PEERS; p++)
+            run_peer(&peers[p], brief ? 0.5 : 8, &report.samples[p][r]);
     report_print(&report);
-    securemem_free(pinned);
+    capacity_print();
 
-    printf("\n");
-    fill(1000);
-    fill(brief ? 5000 : 100000);
-    if (!brief)
-        fill(1000000);
+    printf("\nGrowth\n\n");
+    const struct peer *packed = &peers[PEER_PACKED], *guarded = &peers[PEERS - 1];
+    capacity_grow(guarded, 1000);
+    capacity_grow(guarded, brief ? 2000 : 1000000);
+    capacity_grow(packed, 1000);
+    capacity_grow(packed, brief ? 100000 : 10000000);
     if (picture != NULL && !report_draw(&report, picture)) {
         perror(picture);
         return 1;
     }
-    securemem_arena_destroy(returning);
-    securemem_arena_destroy(keeping);
-    return 0;
+    return report.samples[PEER_MALLOC][0].there && report.samples[PEER_PACKED][0].there
+               ? 0
+               : 1;
 }

@@ -5,12 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define WIDTH     760
-#define ROW       18
-#define LABEL     190
+#define WIDTH     820
+#define ROW       17
+#define LABEL     220
 #define HEAD      34
 #define DECADES   6 /* 1 ns to 1 ms */
 #define BAR_WIDTH (WIDTH - LABEL - 110)
+
+const size_t report_sizes[REPORT_SIZES] = {16, 32, 64, 256, 1024, 4096, 65536};
 
 static int compare(const void *a, const void *b)
 {
@@ -18,26 +20,85 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-double report_median(double *values, size_t count)
+/* The median over rounds of one figure of a peer, or of its ratio to another figure. */
+static double median(const struct report *report, const double *figure,
+                     const double *other)
 {
+    double values[REPORT_ROUNDS];
+    const char *first = (const char *)report->samples;
+    size_t count = 0;
+    for (size_t r = 0; r < report->rounds; r++) {
+        /* Samples of a peer lie side by side, a round each. */
+        size_t step = r * sizeof(struct sample);
+        double value = *(
+            const double *)(const void *)(first + ((const char *)figure - first) + step);
+        double base =
+            other == NULL
+                ? 1
+                : *(const double *)(const void *)(first + ((const char *)other - first) +
+                                                  step);
+        if (value > 0 && base > 0)
+            values[count++] = value / base;
+    }
+    if (count == 0)
+        return 0;
     qsort(values, count, sizeof *values, compare);
     return values[count / 2];
 }
 
-void report_print(const struct report *report)
+static void print_figure(double value, double ratio)
 {
-    printf("\nalloc + write + free, nanoseconds (ratio to %s)\n\n%-28s", report->peers[0],
-           "");
+    if (value <= 0)
+        printf("%16s", "-");
+    else
+        printf("%9.0f %6.2f", value, ratio);
+}
+
+static void print_pattern(const struct report *report, enum pattern pattern,
+                          const char *title)
+{
+    printf("\n%s: nanoseconds, and how many times %s\n\n%-34s", title,
+           peers[PEER_MALLOC].name, "");
     for (size_t s = 0; s < REPORT_SIZES; s++)
-        printf("%12zu B     ", report->sizes[s]);
+        printf("%12zu B  ", report_sizes[s]);
     printf("\n");
-    for (size_t p = 0; p < REPORT_PEERS; p++) {
-        printf("%-28s", report->peers[p]);
-        for (size_t s = 0; s < REPORT_SIZES; s++)
-            printf("%9.0f (%6.2f) ", report->nanoseconds[p][s],
-                   report->nanoseconds[p][s] / report->nanoseconds[0][s]);
+    for (size_t p = 0; p < PEERS; p++) {
+        printf("%-34s", peers[p].name);
+        for (size_t s = 0; s < REPORT_SIZES; s++) {
+            const double *figure = &report->samples[p][0].one[pattern][s];
+            print_figure(
+                median(report, figure, NULL),
+                median(report, figure, &report->samples[PEER_MALLOC][0].one[pattern][s]));
+        }
         printf("\n");
     }
+}
+
+static void print_threads(const struct report *report)
+{
+    printf(
+        "\nTwo threads at 32 B: throughput, times that of one\n\n%-34s%12s%12s%12s%12s\n",
+        "", "at once", "1,000 live", "passed on", "p99/median");
+    for (size_t p = 0; p < PEERS; p++) {
+        const struct sample *first = &report->samples[p][0];
+        printf("%-34s", peers[p].name);
+        for (int pattern = ONCE; pattern < PATTERNS; pattern++) {
+            const double *one = &first->one[pattern == LIVE ? LIVE : ONCE][1];
+            double ratio = median(report, one, &first->two[pattern]);
+            if (ratio <= 0)
+                printf("%12s", "-");
+            else
+                printf("%12.2f", pattern == PASSED ? ratio : 2 * ratio);
+        }
+        printf("%12.1f\n", median(report, &first->tail, NULL));
+    }
+}
+
+void report_print(const struct report *report)
+{
+    print_pattern(report, ONCE, "Freed at once");
+    print_pattern(report, LIVE, "With 1,000 live");
+    print_threads(report);
 }
 
 static void draw_bar(FILE *file, size_t row, const char *label, double nanoseconds,
@@ -55,24 +116,28 @@ static void draw_bar(FILE *file, size_t row, const char *label, double nanosecon
 
 bool report_draw(const struct report *report, const char *path)
 {
+    static const size_t drawn[] = {1, 3, 5}; /* 32 B, 256 B, 4 KiB */
+    const size_t groups = sizeof drawn / sizeof *drawn;
     FILE *file = fopen(path, "we");
     if (file == NULL)
         return false;
-    size_t rows = REPORT_SIZES * (REPORT_PEERS + 1);
     fprintf(file,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%zu\" "
             "font-family=\"sans-serif\" font-size=\"11\">\n"
             "<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n"
-            "<text x=\"10\" y=\"20\" font-size=\"13\">alloc + write + free, logarithmic: "
-            "shorter is better</text>\n",
-            WIDTH, HEAD + rows * ROW + 10);
+            "<text x=\"10\" y=\"20\" font-size=\"13\">allocate, write, free with 1,000 "
+            "live; logarithmic, shorter is better</text>\n",
+            WIDTH, HEAD + groups * (PEERS + 1) * ROW + 10);
     size_t row = 0;
-    for (size_t s = 0; s < REPORT_SIZES; s++, row++)
-        for (size_t p = 0; p < REPORT_PEERS; p++, row++) {
-            char label[64];
-            snprintf(label, sizeof label, "%zu B  %s", report->sizes[s],
-                     report->peers[p]);
-            draw_bar(file, row, label, report->nanoseconds[p][s], p >= 2);
+    for (size_t i = 0; i < groups; i++, row++)
+        for (size_t p = 0; p < PEERS; p++, row++) {
+            double value =
+                median(report, &report->samples[p][0].one[LIVE][drawn[i]], NULL);
+            char label[80];
+            snprintf(label, sizeof label, "%zu B  %s", report_sizes[drawn[i]],
+                     peers[p].name);
+            if (value > 0)
+                draw_bar(file, row, label, value, peers[p].ours);
         }
     fprintf(file, "</svg>\n");
     return fclose(file) == 0;

@@ -1,24 +1,29 @@
 /* SPDX-License-Identifier: ISC */
-/* Figures of the benchmark: medians, a table, a picture. */
+/* Figures of the benchmark: medians, tables, a picture. */
 #ifndef BENCH_REPORT_H
 #define BENCH_REPORT_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "work.h"
 
-#define REPORT_SIZES 4
-#define REPORT_PEERS 5
+#define REPORT_SIZES  7
+#define REPORT_ROUNDS 15
 
-struct report {
-    size_t sizes[REPORT_SIZES];
-    const char *peers[REPORT_PEERS];
-    double nanoseconds[REPORT_PEERS][REPORT_SIZES]; /* medians, one alloc+write+free */
+/* What a process says of its peer in a round; 0 where it was not measured. */
+struct sample {
+    bool there;
+    double one[2][REPORT_SIZES]; /* ONCE and LIVE, one thread */
+    double two[PATTERNS];        /* at 32 bytes, two threads */
+    double tail;
 };
 
-/* Sorts values; the middle one. */
-double report_median(double *values, size_t count);
+struct report {
+    size_t rounds;
+    struct sample samples[PEERS][REPORT_ROUNDS];
+};
 
-/* Each peer's nanoseconds, and its ratio to the first peer. */
+extern const size_t report_sizes[REPORT_SIZES];
+
+/* Nanoseconds an operation, and ratios to malloc of the same round, as medians. */
 void report_print(const struct report *report);
 
 /* Bars on a logarithmic scale; false where the file cannot be written. */

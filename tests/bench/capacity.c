@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: ISC */
+#include "capacity.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support/child.h"
+#include "support/smaps.h"
+#include "support/view.h"
+#include "work.h"
+
+#define ASKED      300000UL
+#define LOCK_LIMIT ((uint64_t)8 << 20)
+#define SIZE       32
+
+static size_t fill(const struct peer *peer, void **memory, size_t most)
+{
+    size_t made = 0;
+    while (made < most && (memory[made] = peer->alloc(SIZE)) != NULL) {
+        *(unsigned char *)memory[made] = 1;
+        made++;
+    }
+    return made;
+}
+
+static int ask(void *argument)
+{
+    const struct peer *peer = argument;
+    static void *memory[ASKED];
+    peers_pool_bytes = LOCK_LIMIT;
+    if (!child_become_ordinary(LOCK_LIMIT) || !peer->begin())
+        return 1;
+    smaps_make_room(ASKED);
+    (void)smaps_read(); /* its table, before mappings are counted */
+    size_t mappings = view_mappings(), locked = 0;
+    size_t made = fill(peer, memory, ASKED);
+    size_t more = view_mappings() - mappings;
+    (void)smaps_read();
+    for (size_t i = 0; i < made; i++) {
+        const struct smaps_entry *entry = smaps_at(memory[i]);
+        locked += entry != NULL && entry->locked;
+    }
+    printf("%-34s%12zu%16zu%12zu\n", peer->name, made, locked, more);
+    return fflush(stdout);
+}
+
+void capacity_print(void)
+{
+    printf("\nRLIMIT_MEMLOCK 8 MiB, not root, 300,000 secrets of 32 B asked for\n\n"
+           "%-34s%12s%16s%12s\n",
+           "", "given", "really locked", "mappings");
+    fflush(stdout);
+    for (size_t p = 0; p < PEERS; p++) {
+        struct child_end end;
+        fflush(stdout);
+        child_run(ask, (void *)(uintptr_t)&peers[p], &end);
+        if (end.exit_code != 0)
+            printf("%-34s%12s\n", peers[p].name, "-");
+    }
+}
+
+static void grow(const struct peer *peer, size_t count)
+{
+    void **memory = calloc(count, sizeof *memory);
+    if (memory == NULL || !peer->begin())
+        exit(1);
+    size_t mappings = view_mappings(), locked = view_locked_bytes();
+    double start = work_now();
+    size_t made = fill(peer, memory, count);
+    double each = (work_now() - start) / (double)(made == 0 ? 1 : made);
+    printf("%9zu of %zu, %s: %zu mappings, %zu MiB locked, %.0f ns each to make\n", made,
+           count, peer->name, view_mappings() - mappings,
+           (view_locked_bytes() - locked) >> 20, each);
+    fflush(stdout);
+    _exit(0);
+}
+
+void capacity_grow(const struct peer *peer, size_t count)
+{
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0)
+        grow(peer, count);
+    int status;
+    if (pid < 0 || waitpid(pid, &status, 0) != pid)
+        exit(1);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: ISC */
+/* How many secrets fit, what is really locked of them, and what each costs to make. */
+#ifndef BENCH_CAPACITY_H
+#define BENCH_CAPACITY_H
+
+#include "peers.h"
+
+/* An ordinary user with a lock limit of 8 MiB asks each peer for 300,000 of 32 bytes. */
+void capacity_print(void);
+
+/* Makes count of 32 bytes, says what each took, as the process may. */
+void capacity_grow(const struct peer *peer, size_t count);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: ISC */
+/* What is timed: one operation is an allocation, writing all of it, and a free. */
+#ifndef BENCH_WORK_H
+#define BENCH_WORK_H
+
+#include "peers.h"
+
+enum pattern {
+    ONCE,   /* freed at once */
+    LIVE,   /* a random one of 1,000 live ones is freed, and made anew */
+    PASSED, /* freed by another thread than made */
+    PATTERNS
+};
+
+/* Nanoseconds an operation; threads do it at the same time, each for so many. */
+double work_time(const struct peer *peer, enum pattern pattern, size_t size,
+                 unsigned threads, double milliseconds);
+
+/* The 99th of 100 single operations, divided by the median one: of 32 bytes, LIVE. */
+double work_tail(const struct peer *peer);
+
+double work_now(void); /* nanoseconds */
+
+#endif
