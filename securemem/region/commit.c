@@ -32,7 +32,7 @@ static int install_guards(struct smem_region *region, uint32_t first, uint32_t s
     return 0;
 }
 
-/* Commits the next slots; on failure nothing is committed. */
+/* Commits the next slots. */
 static int commit_batch(struct smem_region *region, uint32_t slots)
 {
     uint32_t first = atomic_load_explicit(&region->committed, memory_order_relaxed);
@@ -57,7 +57,12 @@ static int commit_batch(struct smem_region *region, uint32_t slots)
 
 close:
     /* Zeros that nobody was given: accessible or not, the next batch starts there. */
-    (void)smem_kernel_protect(start, length, SMEM_ACCESS_NONE);
+    if (smem_kernel_protect(start, length, SMEM_ACCESS_NONE) == 0 ||
+        region->kind != SMEM_RUN)
+        return result;
+    /* But a run ends at its guard: what stays accessible is of it, to be locked first. */
+    region->held_bytes += length;
+    atomic_store_explicit(&region->committed, first + slots, memory_order_release);
     return result;
 }
 
@@ -76,9 +81,11 @@ static uint32_t batch_slots(const struct smem_region *region)
 
 int smem_region_grow(struct smem_region *region, size_t allowance)
 {
-    uint32_t first = atomic_load_explicit(&region->committed, memory_order_relaxed);
     int result = 0;
     for (uint32_t slots = batch_slots(region); slots > 0; slots /= 2) {
+        uint32_t first = atomic_load_explicit(&region->committed, memory_order_relaxed);
+        if (slots > region->capacity - first)
+            continue;
         size_t length = smem_batch_length(region, first, slots);
         if (length > allowance) {
             result = smem_error_budget(length, region->options.budget,

@@ -13,7 +13,7 @@ static inline bool smem_region_batches(const struct smem_region *region)
 
 /*
  * Commits the largest batch that the allowance and the kernel grant. 0, or a negative
- * errno, recorded, with nothing committed.
+ * errno, recorded, with nothing committed but what the kernel refuses to close again.
  */
 int smem_region_grow(struct smem_region *region, size_t allowance);
 

@@ -125,6 +125,17 @@ static bool access_is(const char *permissions, securemem_access access)
     return strcmp(permissions, letters[access]) == 0;
 }
 
+/* A run of pages ends where its pages cannot be read any more. */
+static bool ends_are_closed(const struct smaps_entry *entry)
+{
+    const struct smaps_entry *first = entry, *last = entry;
+    while (first != NULL && first->permissions[0] == 'r')
+        first = smaps_at((const void *)(first->start - 1));
+    while (last != NULL && last->permissions[0] == 'r')
+        last = smaps_at((const void *)last->end);
+    return first != NULL && last != NULL;
+}
+
 /* What the kernel says of the pages that hold the secret, and of the guards. */
 static bool look(const void *secret, size_t size, struct smaps_entry *out, bool *guarded)
 {
@@ -144,6 +155,8 @@ static const char *compare(const void *secret, size_t size, bool required, int a
         return "the secret is not mapped";
     if (securemem_protection(secret, &says) != 0)
         return "protection does not know the secret";
+    if (says.placement == SECUREMEM_PACKED)
+        guarded = ends_are_closed(smaps_at(secret));
     if (!access_is(flags.permissions, says.access))
         return "access: protection and the kernel differ";
     const char *wrong = check_state("lock", says.lock, flags.locked, required, allowed);

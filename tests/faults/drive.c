@@ -156,6 +156,8 @@ static struct job *wait_for_job(struct job *jobs, struct tally *tally)
 static bool variant_of(const struct scenario *scenario, unsigned number,
                        struct variant *out)
 {
+    bool packed = scenario >= packed_scenarios &&
+                  scenario < packed_scenarios + packed_scenario_count;
     bool forks = scenario >= fork_scenarios && scenario < fork_scenarios + 1;
     *out = (struct variant){
         .kind = number & 1 ? SECUREMEM_GUARDS_REGION : SECUREMEM_GUARDS_PROT_NONE,
@@ -163,6 +165,7 @@ static bool variant_of(const struct scenario *scenario, unsigned number,
         .policy = number & 4 ? SECUREMEM_PREFERRED : SECUREMEM_REQUIRED,
         .idle = number & 8 ? SIZE_MAX : 0,
         .fork = (securemem_fork)(number >> 4),
+        .placement = packed ? SECUREMEM_PACKED : SECUREMEM_GUARDED,
     };
     return number < (forks ? 48U : 16U);
 }

@@ -18,8 +18,8 @@ struct scenario {
 };
 
 extern const struct scenario alloc_scenarios[], change_scenarios[], release_scenarios[],
-    report_scenarios[], fork_scenarios[];
+    packed_scenarios[], report_scenarios[], fork_scenarios[];
 extern const size_t alloc_scenario_count, change_scenario_count, release_scenario_count,
-    report_scenario_count, fork_scenario_count;
+    packed_scenario_count, report_scenario_count, fork_scenario_count;
 
 #endif

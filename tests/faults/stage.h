@@ -16,6 +16,7 @@
 struct variant {
     securemem_policy policy; /* of all protections */
     securemem_guard_kind kind;
+    securemem_placement placement;
     securemem_fork fork;
     size_t size;
     size_t idle;

@@ -40,6 +40,12 @@ static void release_under_every_fault_wipes_or_holds(void **state)
     play_all(release_scenarios, release_scenario_count, 1000);
 }
 
+static void packed_secrets_under_every_fault_are_protected_or_refused(void **state)
+{
+    (void)state;
+    play_all(packed_scenarios, packed_scenario_count, 3000);
+}
+
 static void reports_and_wiping_under_every_fault_are_true(void **state)
 {
     (void)state;
@@ -82,6 +88,7 @@ int main(void)
         cmocka_unit_test(allocation_under_every_fault_protects_or_refuses),
         cmocka_unit_test(resizing_and_access_under_every_fault_keep_the_secret),
         cmocka_unit_test(release_under_every_fault_wipes_or_holds),
+        cmocka_unit_test(packed_secrets_under_every_fault_are_protected_or_refused),
         cmocka_unit_test(reports_and_wiping_under_every_fault_are_true),
         cmocka_unit_test(fork_under_every_fault_gives_the_child_no_unprotected_secret),
     };
