@@ -13,7 +13,8 @@
  *           leave the detail in securemem_last_error(). A failed call changes nothing:
  *           what was allocated stays valid, outputs are left as they were.
  * NULL      securemem_free(NULL) and securemem_arena_destroy(NULL) do nothing. Any other
- *           NULL where an object is expected is -EINVAL.
+ *           NULL where an object is expected is -EINVAL, or misuse where the function
+ *           returns nothing; securemem_wipe and securemem_equal check nothing.
  * Zero      a size of 0 gives a pointer of its own that may not be read, and is freed
  *           like any other. A zero-filled option struct asks for the strongest defaults.
  * Threads   every function may be called from any thread at any time. Contents are the
@@ -21,9 +22,11 @@
  * Fork      see securemem_fork in arena.h. fork(2) from any thread is safe; the child
  *           may call everything. vfork(2), clone(2) and posix_spawn(3): see there too.
  * Signals   securemem_wipe and securemem_wipe_all alone are async-signal-safe.
- * errno     securemem_free and securemem_arena_destroy keep errno.
+ * errno     every call that succeeds, and every free, keeps errno; int functions do not
+ *           set it.
  * Aborts    only misuse stops the program (misuse.h): a double free, a pointer that is
- *           not a secret given to free, a broken canary. Never a refusal of the kernel.
+ *           not a secret given to free, a broken canary, what is no arena destroyed.
+ *           Never a refusal of the kernel.
  * Global    nothing here sets an rlimit, a signal handler, the dumpable flag or a malloc
  *           option. The library registers fork handlers with pthread_atfork(3) when it
  *           is loaded, and reads no environment variable and no configuration file.

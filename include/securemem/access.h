@@ -32,7 +32,8 @@ typedef enum securemem_access {
 /*
  * Sets the resting access of the secret, SECUREMEM_WRITE after allocation. While scopes
  * are open it takes effect at the last close, unless it allows more than they do.
- * 0, -EINVAL (not a secret, not an access), or what mprotect(2) was refused with: -ENOMEM
+ * 0, -EINVAL (not a secret, not an access), -ENOTSUP (a packed secret shares its pages and
+ * has no access of its own; so for all three functions), or what mprotect(2) was refused with: -ENOMEM
  * (vm.max_map_count), -EPERM, -ENOTSUP, -EAGAIN; access is then as before.
  */
 SECUREMEM_API SECUREMEM_USE_RESULT int securemem_set_access(void *secret,
@@ -40,8 +41,9 @@ SECUREMEM_API SECUREMEM_USE_RESULT int securemem_set_access(void *secret,
 
 /*
  * Opens a scope: until it is closed the secret allows at least access, SECUREMEM_READ or
- * SECUREMEM_WRITE. Scopes nest and may overlap among threads; what is allowed is the most
- * that any scope since the first open one asked for.
+ * SECUREMEM_WRITE. Scopes nest and may overlap among threads; what is allowed never
+ * shrinks while one is open: it is the most that any of them, or the resting access since
+ * the first was opened, allowed.
  * 0, -EINVAL (not a secret, not such an access), -EOVERFLOW (65,535 scopes are open), or
  * the refusals of securemem_set_access; this scope is then not open.
  */

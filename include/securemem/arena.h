@@ -38,7 +38,8 @@ typedef enum securemem_placement {
 /* What happens where a protection cannot be had. */
 typedef enum securemem_policy {
     SECUREMEM_REQUIRED = 0,  /* the secret is not handed out */
-    SECUREMEM_PREFERRED = 1, /* it is handed out, and securemem_protection says why not */
+    SECUREMEM_PREFERRED = 1, /* it is handed out, and securemem_protection says why not;
+                                it is not tried again for that secret */
     SECUREMEM_OFF = 2        /* not tried */
 } securemem_policy;
 
@@ -77,10 +78,11 @@ typedef enum securemem_fork {
  *
  * PROT_NONE  A mapping without access: any kernel. Not charged to RLIMIT_MEMLOCK, but two
  *            mappings a secret, and vm.max_map_count allows 65,530 by default.
- * REGION     MADV_GUARD_INSTALL (Linux 6.13): no mapping, but one page a secret is charged;
- *            and slots are locked in batches, so that up to 64 are charged ahead.
- * AUTO       REGION where this kernel has it and the lock limit is large enough that
- *            mappings would run out first, else PROT_NONE.
+ * REGION     MADV_GUARD_INSTALL (Linux 6.13): no mapping, but one page a secret, and one
+ *            a region, is charged; and slots are locked in batches, so that up to 64 are
+ *            charged ahead.
+ * AUTO       REGION where this kernel has it and lock limit and budget are large enough
+ *            that mappings would run out first, else PROT_NONE.
  */
 typedef enum securemem_guard_kind {
     SECUREMEM_GUARDS_AUTO = 0,

@@ -46,7 +46,8 @@ SECUREMEM_API void securemem_set_misuse_handler(securemem_misuse_handler handler
 
 /*
  * A freed secret is remembered for a while after its pages are gone, so that a second
- * free of it is told from a foreign pointer: at least the last 512 are.
+ * free of it is told from a foreign pointer: at least the last 512 are. Once its address is
+ * that of another secret, a free of it frees that one.
  */
 
 #ifdef __cplusplus

@@ -27,10 +27,10 @@ typedef enum securemem_witness {
 
 /* What became of the secret when this process was forked. */
 typedef enum securemem_inheritance {
-    SECUREMEM_NATIVE = 0,    /* allocated in this process */
-    SECUREMEM_WIPED = 1,     /* inherited as zeros (FORK_WIPE) */
-    SECUREMEM_DROPPED = 2,   /* not mapped here (FORK_DROP) */
-    SECUREMEM_KEPT = 3,      /* inherited with its contents and locked here (FORK_KEEP) */
+    SECUREMEM_NATIVE = 0,  /* allocated in this process */
+    SECUREMEM_WIPED = 1,   /* inherited as zeros (FORK_WIPE) */
+    SECUREMEM_DROPPED = 2, /* not mapped here (FORK_DROP) */
+    SECUREMEM_KEPT = 3, /* inherited with its contents: FORK_KEEP, or fork_safety OFF */
     SECUREMEM_KEPT_WIPED = 4 /* FORK_KEEP, but the lock was refused here: zeros */
 } securemem_inheritance;
 

@@ -70,7 +70,10 @@ SECUREMEM_API SECUREMEM_USE_RESULT void *securemem_dup(const void *secret);
  */
 SECUREMEM_API void securemem_free(void *secret);
 
-/* The size asked for, in bytes; 0 with errno EINVAL where secret is not a secret. */
+/*
+ * The size asked for, in bytes; 0 with errno EINVAL where secret is not a secret: set errno
+ * to 0 before, to tell that from a secret of size 0.
+ */
 SECUREMEM_API size_t securemem_size(const void *secret);
 
 /*

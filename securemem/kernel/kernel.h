@@ -66,6 +66,9 @@ int smem_kernel_name(void *start, size_t length, const char *name);
 
 size_t smem_kernel_page_size(void);
 
+/* Bytes of memory that the machine has; SIZE_MAX where it does not say. */
+size_t smem_kernel_memory(void);
+
 /* RLIMIT_MEMLOCK in bytes; SIZE_MAX for no limit. */
 int smem_kernel_lock_limit(size_t *soft, size_t *hard);
 

@@ -31,38 +31,49 @@
 #define KERNEL_SIGSET_BYTES 8UL
 #define NO_SUCH_OPERATION   (~0)
 
-static int result_of(long result)
+/*
+ * A call's result, or the negative errno. errno itself is put back to what it was before:
+ * probes that fail by intention must not be seen by the program.
+ */
+static long answer(int before, long result)
 {
-    return result < 0 ? -errno : (int)result;
+    int code = errno;
+    errno = before;
+    return result < 0 ? -(long)code : result;
 }
 
+static int reserve(void *where, size_t length, int flags, void **out)
+{
+    int before = errno;
+    void *start =
+        mmap(where, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    int result = (int)answer(before, start == MAP_FAILED ? -1 : 0);
+    if (result == 0)
+        *out = start;
+    return result;
+}
+
+/* Not MAP_NORESERVE: what no machine has is refused when it is made accessible. */
 int smem_kernel_reserve(size_t length, void **out)
 {
-    void *start =
-        mmap(NULL, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (start == MAP_FAILED)
-        return -errno;
-    *out = start;
-    return 0;
+    return reserve(NULL, length, 0, out);
 }
 
 int smem_kernel_reserve_at(void *start, size_t length)
 {
     /* A kernel before 4.17 takes the address for a hint. */
-    void *got =
-        mmap(start, length, PROT_NONE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | FIXED_NOREPLACE, -1, 0);
-    if (got == MAP_FAILED)
-        return -errno;
-    if (got == start)
-        return 0;
-    (void)munmap(got, length);
+    void *got;
+    int result = reserve(start, length, FIXED_NOREPLACE, &got);
+    if (result != 0 || got == start)
+        return result;
+    (void)smem_kernel_unmap(got, length);
     return -EEXIST;
 }
 
 int smem_kernel_unmap(void *start, size_t length)
 {
-    return result_of(munmap(start, length));
+    int before = errno;
+    return (int)answer(before, munmap(start, length));
 }
 
 int smem_kernel_protect(void *start, size_t length, enum smem_kernel_access access)
@@ -72,7 +83,8 @@ int smem_kernel_protect(void *start, size_t length, enum smem_kernel_access acce
         [SMEM_ACCESS_READ] = PROT_READ,
         [SMEM_ACCESS_WRITE] = PROT_READ | PROT_WRITE,
     };
-    return result_of(mprotect(start, length, flags[access]));
+    int before = errno;
+    return (int)answer(before, mprotect(start, length, flags[access]));
 }
 
 int smem_kernel_advise(void *start, size_t length, enum smem_kernel_advice advice)
@@ -88,7 +100,8 @@ int smem_kernel_advise(void *start, size_t length, enum smem_kernel_advice advic
         [SMEM_ADVICE_GUARD_REMOVE] = ADVICE_GUARD_REMOVE,
         [SMEM_ADVICE_UNKNOWN] = ADVICE_NONE_SUCH,
     };
-    return result_of(madvise(start, length, numbers[advice]));
+    int before = errno;
+    return (int)answer(before, madvise(start, length, numbers[advice]));
 }
 
 /*
@@ -97,40 +110,52 @@ int smem_kernel_advise(void *start, size_t length, enum smem_kernel_advice advic
  */
 int smem_kernel_lock(void *start, size_t length)
 {
-    return result_of(syscall(SYS_mlock, start, length));
+    int before = errno;
+    return (int)answer(before, syscall(SYS_mlock, start, length));
 }
 
 int smem_kernel_lock_on_fault(void *start, size_t length)
 {
-    return result_of(syscall(SYS_mlock2, start, length, LOCK_ON_FAULT));
+    int before = errno;
+    return (int)answer(before, syscall(SYS_mlock2, start, length, LOCK_ON_FAULT));
 }
 
 int smem_kernel_unlock(void *start, size_t length)
 {
-    return result_of(syscall(SYS_munlock, start, length));
+    int before = errno;
+    return (int)answer(before, syscall(SYS_munlock, start, length));
 }
 
 int smem_kernel_is_locked(void *start, size_t length)
 {
-    if (msync(start, length, MS_INVALIDATE) == 0)
-        return 0;
-    return errno == EBUSY ? 1 : -errno;
+    int before = errno;
+    int result = (int)answer(before, msync(start, length, MS_INVALIDATE));
+    return result == -EBUSY ? 1 : result;
 }
 
 int smem_kernel_is_readable(const void *start)
 {
-    if (syscall(SYS_rt_sigprocmask, NO_SUCH_OPERATION, start, NULL,
-                KERNEL_SIGSET_BYTES) == 0)
+    int before = errno;
+    int result = (int)answer(before, syscall(SYS_rt_sigprocmask, NO_SUCH_OPERATION, start,
+                                             NULL, KERNEL_SIGSET_BYTES));
+    if (result == 0)
         return -ENOTSUP;
-    if (errno == EFAULT)
+    if (result == -EFAULT)
         return 0;
-    return errno == EINVAL ? 1 : -errno;
+    return result == -EINVAL ? 1 : result;
 }
 
 int smem_kernel_name(void *start, size_t length, const char *name)
 {
-    return result_of(prctl(PRCTL_SET_VMA, PRCTL_SET_VMA_ANON_NAME, (unsigned long)start,
-                           length, (unsigned long)name));
+    int before = errno;
+    return (int)answer(before, prctl(PRCTL_SET_VMA, PRCTL_SET_VMA_ANON_NAME,
+                                     (unsigned long)start, length, (unsigned long)name));
+}
+
+size_t smem_kernel_memory(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES);
+    return pages < 0 ? SIZE_MAX : (size_t)pages * smem_kernel_page_size();
 }
 
 size_t smem_kernel_page_size(void)
@@ -152,8 +177,10 @@ static size_t limit_of(rlim_t limit)
 int smem_kernel_lock_limit(size_t *soft, size_t *hard)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0)
-        return -errno;
+    int before = errno;
+    int result = (int)answer(before, getrlimit(RLIMIT_MEMLOCK, &limit));
+    if (result != 0)
+        return result;
     *soft = limit_of(limit.rlim_cur);
     *hard = limit_of(limit.rlim_max);
     return 0;
@@ -163,38 +190,44 @@ int smem_kernel_has_ipc_lock(void)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-    if (syscall(SYS_capget, &header, data) != 0)
-        return -errno;
+    int before = errno;
+    int result = (int)answer(before, syscall(SYS_capget, &header, data));
+    if (result != 0)
+        return result;
     return (data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective & CAP_TO_MASK(CAP_IPC_LOCK)) != 0;
 }
 
 int smem_kernel_open(const char *path)
 {
-    return result_of(open(path, O_RDONLY | O_CLOEXEC));
+    int before = errno;
+    return (int)answer(before, open(path, O_RDONLY | O_CLOEXEC));
 }
 
 int smem_kernel_close(int descriptor)
 {
-    return result_of(close(descriptor));
+    int before = errno;
+    return (int)answer(before, close(descriptor));
 }
 
 long smem_kernel_read(int descriptor, void *buffer, size_t length)
 {
-    ssize_t count = read(descriptor, buffer, length);
-    return count < 0 ? -errno : count;
+    int before = errno;
+    return answer(before, read(descriptor, buffer, length));
 }
 
 long smem_kernel_write(int descriptor, const void *bytes, size_t length)
 {
-    ssize_t count = write(descriptor, bytes, length);
-    return count < 0 ? -errno : count;
+    int before = errno;
+    return answer(before, write(descriptor, bytes, length));
 }
 
 int64_t smem_kernel_milliseconds(void)
 {
     struct timespec now;
-    if (clock_gettime(CLOCK_MONOTONIC, &now) != 0)
-        return -errno;
+    int before = errno;
+    int result = (int)answer(before, clock_gettime(CLOCK_MONOTONIC, &now));
+    if (result != 0)
+        return result;
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 

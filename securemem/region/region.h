@@ -36,8 +36,12 @@
 
 #define SMEM_NO_SLOT UINT32_MAX
 
-/* No reservation is shorter, in bytes: what is not needed of it costs addresses. */
-#define SMEM_REGION_LEAST ((size_t)1 << 16)
+/*
+ * No reservation is shorter, in bytes, than a chunk of the registry: what is not needed of
+ * it costs addresses.
+ */
+#define SMEM_CHUNK_BITS   16U
+#define SMEM_REGION_LEAST ((size_t)1 << SMEM_CHUNK_BITS)
 
 /* Slots whose bookkeeping fits into the region's own object. */
 #define SMEM_INLINE_SLOTS 16U

@@ -15,11 +15,9 @@
  * A region is no shorter than a chunk, so that it holds the first or the last byte of
  * every chunk that it touches, and two entries tell all that lie in one.
  */
-#define SMEM_CHUNK_BITS   16U
 #define SMEM_LEAF_BITS    15U
 #define SMEM_ROOT_BITS    17U
 #define SMEM_ADDRESS_BITS (SMEM_ROOT_BITS + SMEM_LEAF_BITS + SMEM_CHUNK_BITS)
-_Static_assert(SMEM_REGION_LEAST == (size_t)1 << SMEM_CHUNK_BITS, "it fills a chunk");
 
 struct smem_chunk {
     _Atomic(struct smem_region *) first; /* holds the chunk's first byte */

@@ -125,8 +125,8 @@ static int take_from_listed(securemem_arena *arena, struct want want,
 }
 
 /*
- * Guard regions charge a page a secret, PROT_NONE guards cost two mappings: where the
- * lock limit is smaller than what the mappings reach, the page is what counts.
+ * Guard regions charge a page a secret, PROT_NONE guards cost two mappings: where lock
+ * limit or budget are smaller than what the mappings reach, the page is what counts.
  */
 static enum smem_region_kind preferred_kind(const securemem_arena *arena)
 {
@@ -140,6 +140,8 @@ static enum smem_region_kind preferred_kind(const securemem_arena *arena)
     }
     size_t lock_bytes, mappings;
     smem_budget_estimate(&lock_bytes, &mappings);
+    if (arena->options.budget != 0 && arena->options.budget < lock_bytes)
+        lock_bytes = arena->options.budget;
     return lock_bytes / smem_kernel_page_size() > mappings ? SMEM_GUARD_REGIONS
                                                            : SMEM_GUARD_PAGES;
 }
@@ -203,6 +205,11 @@ int smem_arena_take_slot(securemem_arena *arena, size_t size, struct smem_region
 {
     size_t page = smem_kernel_page_size();
     size_t pages = size / page + (size % page != 0) + (size == 0);
+    /* A kernel that overcommits would lock it all, and end the process half way. */
+    if (pages > smem_kernel_memory() / page)
+        return smem_error_own("mlock", ENOMEM,
+                              "the size is larger than the machine's memory; make it "
+                              "smaller");
     int result = take(arena, pages, region, slot);
     if (result != 0 && made_room(arena))
         result = take(arena, pages, region, slot);

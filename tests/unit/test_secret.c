@@ -163,6 +163,30 @@ static void absurd_sizes_are_refused_and_leave_nothing(void **state)
     securemem_free(kept);
 }
 
+static int errno_of_main;
+
+static void what_succeeds_keeps_errno(void **state)
+{
+    (void)state;
+    assert_int_equal(errno_of_main, 0); /* loading the library probes the kernel */
+    securemem_protection report;
+    errno = 77;
+    char *secret = securemem_alloc(100);
+    assert_int_equal(securemem_set_access(secret, SECUREMEM_NONE), 0);
+    assert_int_equal(securemem_protection(secret, &report), 0);
+    char *copy = securemem_dup(secret);
+    secret = securemem_realloc(secret, 5000);
+    assert_int_equal(securemem_size(secret), 5000);
+    (void)budget_now();
+    securemem_free(copy);
+    securemem_free(secret);
+    securemem_arena *arena = arena_of((securemem_arena_options){.idle = SIZE_MAX});
+    securemem_arena_free(arena, securemem_arena_alloc(arena, 1));
+    assert_int_equal(securemem_arena_trim(arena), 0);
+    securemem_arena_destroy(arena);
+    assert_int_equal(errno, 77);
+}
+
 static void what_is_not_a_secret_has_no_size(void **state)
 {
     (void)state;
@@ -183,6 +207,7 @@ static void what_is_not_a_secret_has_no_size(void **state)
 
 int main(void)
 {
+    errno_of_main = errno;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_secret_is_zero_and_ends_at_its_guard),
         cmocka_unit_test(every_alignment_up_to_a_page_is_kept_and_padded_with_canary),
@@ -191,6 +216,7 @@ int main(void)
         cmocka_unit_test(a_secret_of_size_0_without_guards_is_its_own_too),
         cmocka_unit_test(an_array_is_the_product_of_its_sides),
         cmocka_unit_test(an_array_whose_size_overflows_is_refused),
+        cmocka_unit_test(what_succeeds_keeps_errno),
         cmocka_unit_test(what_is_not_a_secret_has_no_size),
         cmocka_unit_test(absurd_sizes_are_refused_and_leave_nothing),
     };
