@@ -67,9 +67,9 @@ int main(int argc, char **argv)
     printf("\nGrowth\n\n");
     const struct peer *packed = &peers[PEER_PACKED], *guarded = &peers[PEERS - 1];
     capacity_grow(guarded, 1000);
-    capacity_grow(guarded, brief ? 2000 : 1000000);
+    capacity_grow(guarded, brief ? 2000 : capacity_most(1000000, 8192));
     capacity_grow(packed, 1000);
-    capacity_grow(packed, brief ? 100000 : 10000000);
+    capacity_grow(packed, brief ? 100000 : capacity_most(10000000, 128));
     if (picture != NULL && !report_draw(&report, picture)) {
         perror(picture);
         return 1;

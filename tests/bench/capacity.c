@@ -78,6 +78,12 @@ static void grow(const struct peer *peer, size_t count)
     _exit(0);
 }
 
+size_t capacity_most(size_t count, size_t bytes)
+{
+    size_t fit = (size_t)sysconf(_SC_AVPHYS_PAGES) * view_page_size() / bytes;
+    return count < fit ? count : fit;
+}
+
 void capacity_grow(const struct peer *peer, size_t count)
 {
     fflush(stdout);

@@ -8,6 +8,9 @@
 /* An ordinary user with a lock limit of 8 MiB asks each peer for 300,000 of 32 bytes. */
 void capacity_print(void);
 
+/* So many, or fewer where the machine has not so many bytes free for each. */
+size_t capacity_most(size_t count, size_t bytes);
+
 /* Makes count of 32 bytes, says what each took, as the process may. */
 void capacity_grow(const struct peer *peer, size_t count);
 
