@@ -1,6 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 #include "secret/account.h"
 
+uint64_t smem_account_serial(void)
+{
+    static _Atomic uint64_t serial;
+    return atomic_fetch_add_explicit(&serial, 1, memory_order_relaxed) + 1;
+}
+
+void smem_account_renew_epoch(securemem_arena *arena)
+{
+    atomic_store(&arena->epoch, smem_account_serial());
+}
+
 static size_t class_of(const struct smem_region *region)
 {
     return smem_account_class(region->kind, smem_account_pages(region));
@@ -75,7 +86,7 @@ int smem_account_end(securemem_arena *arena, struct smem_region *region)
         return result;
     }
     if (class == SMEM_RUNS)
-        smem_arena_renew_epoch(arena); /* threads may know the run */
+        smem_account_renew_epoch(arena); /* threads may know the run */
     arena->held_bytes -= held_bytes;
     arena->idle_bytes -= idle_bytes;
     arena->class_capacity[class] -= capacity;

@@ -21,6 +21,12 @@ static inline size_t smem_account_pages(const struct smem_region *region)
     return region->slot_bytes / region->page;
 }
 
+/* Lives and epochs of arenas are numbered through, so that no two are the same. */
+uint64_t smem_account_serial(void);
+
+/* Caches of the arena are out of date. */
+void smem_account_renew_epoch(securemem_arena *arena);
+
 /* A new region comes into its list. */
 void smem_account_add(securemem_arena *arena, struct smem_region *region);
 

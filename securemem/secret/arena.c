@@ -23,18 +23,6 @@ static struct smem_pool pool = {.object_size = sizeof(struct securemem_arena),
 static atomic_uint next_stripe;
 static _Atomic(securemem_arena *) default_arena;
 
-/* Lives and epochs are numbered through, so that no two are the same. */
-static uint64_t new_serial(void)
-{
-    static _Atomic uint64_t serial;
-    return atomic_fetch_add_explicit(&serial, 1, memory_order_relaxed) + 1;
-}
-
-void smem_arena_renew_epoch(securemem_arena *arena)
-{
-    atomic_store(&arena->epoch, new_serial());
-}
-
 static bool is_policy(securemem_policy policy)
 {
     return policy == SECUREMEM_REQUIRED || policy == SECUREMEM_PREFERRED ||
@@ -131,8 +119,8 @@ static int create(const securemem_arena_options *options, enum smem_arena_state 
                           memory_order_relaxed);
     arena->options = *options;
     arena->random = smem_random_seed();
-    atomic_store(&arena->life, new_serial());
-    smem_arena_renew_epoch(arena);
+    atomic_store(&arena->life, smem_account_serial());
+    smem_account_renew_epoch(arena);
     atomic_store_explicit(&arena->object.state, state, memory_order_release);
     *out = arena;
     return 0;
@@ -277,8 +265,9 @@ void securemem_arena_destroy(securemem_arena *arena)
         smem_misuse(SECUREMEM_MISUSE_NOT_AN_ARENA, arena);
     } else {
         unsigned stripe = smem_stripe_of(&arena->object);
-        atomic_store(&arena->life, new_serial());
-        smem_arena_renew_epoch(arena); /* caches of it are forgotten, they hold nothing */
+        atomic_store(&arena->life, smem_account_serial());
+        smem_account_renew_epoch(
+            arena); /* caches of it are forgotten, they hold nothing */
         smem_account_each(arena, end_region, &ending);
         if (ending.incomplete)
             atomic_store(&arena->object.state, SMEM_ARENA_ENDED);

@@ -54,9 +54,6 @@ void smem_arena_release(securemem_arena *arena);
 /* Live secrets of the process, by counting them. */
 size_t smem_arena_count_secrets(void);
 
-/* With the stripe held: caches of the arena are out of date. */
-void smem_arena_renew_epoch(securemem_arena *arena);
-
 /*
  * With the arena's stripe held: a LIVE slot of at least size bytes, as smem_region_take
  * gives it; one of a run; and one page that is idle already, or -ENOENT without a record.

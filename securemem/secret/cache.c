@@ -11,7 +11,9 @@
 #include "region/locks.h"
 #include "region/metadata.h"
 #include "region/registry.h"
+#include "secret/account.h"
 #include "secret/misuse.h"
+#include "secret/packed.h"
 #include "secret/random.h"
 #include "secret/thread_local.h"
 
@@ -315,7 +317,7 @@ void smem_cache_recall(securemem_arena *arena, const void **broken)
     struct smem_cache *cache = entered(arena);
     if (cache != NULL)
         empty(cache, broken);
-    smem_arena_renew_epoch(arena);
+    smem_account_renew_epoch(arena);
 }
 
 static void inherit_thread(void *object, void *context)

@@ -14,7 +14,8 @@
 #define SMEM_CACHE_H
 
 #include "region/registry.h"
-#include "secret/packed.h"
+#include "secret/arena.h"
+#include "secret/page.h"
 #include "secret/random.h"
 #include "secret/thread_local.h"
 

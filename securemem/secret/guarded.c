@@ -5,7 +5,7 @@
 #include "region/budget.h"
 #include "region/error.h"
 #include "secret/account.h"
-#include "secret/packed.h"
+#include "secret/page.h"
 
 /*
  * A region has so many times the slots of all earlier ones of its class, between these. A
@@ -192,7 +192,7 @@ static int take(securemem_arena *arena, size_t pages, struct smem_region **regio
 /* Idle memory of another size, or in caches, may be what fills the limit. */
 static bool made_room(securemem_arena *arena)
 {
-    smem_arena_renew_epoch(arena);
+    smem_account_renew_epoch(arena);
     if (arena->idle_bytes <= arena->reserved_bytes)
         return false;
     /* What it cannot give back, the next try is refused. */

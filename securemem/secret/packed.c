@@ -10,16 +10,6 @@
 
 #define GROUP 32U /* words to a cache line: half of the bits in one word of bits */
 
-static unsigned secrets_on(const struct smem_region *region, unsigned class)
-{
-    return (unsigned)(region->page / smem_size_classes[class].stride);
-}
-
-static unsigned class_of(const struct smem_page *page)
-{
-    return atomic_load_explicit(&page->class, memory_order_relaxed);
-}
-
 static void unlist(struct smem_page *page)
 {
     *page->link = page->next;
@@ -30,7 +20,7 @@ static void unlist(struct smem_page *page)
 
 static void list(securemem_arena *arena, struct smem_page *page)
 {
-    struct smem_page **head = &arena->pages[class_of(page)];
+    struct smem_page **head = &arena->pages[smem_page_class(page)];
     page->next = *head;
     page->link = head;
     if (*head != NULL)
@@ -47,7 +37,7 @@ static int begin_page(securemem_arena *arena, unsigned class, struct smem_page *
     if (result != 0)
         return result;
     struct smem_page *page = smem_page_of(region, slot);
-    unsigned count = secrets_on(region, class);
+    unsigned count = smem_page_secrets(region, class);
     page->region = region;
     page->slot = slot;
     page->free = (uint16_t)count;
@@ -81,7 +71,7 @@ static unsigned choose_group(uint64_t *random, const struct smem_page *page,
 static struct smem_packed packed_at(const struct smem_page *page, unsigned index)
 {
     struct smem_region *region = page->region;
-    size_t stride = smem_size_classes[class_of(page)].stride;
+    size_t stride = smem_size_classes[smem_page_class(page)].stride;
     return (struct smem_packed){
         smem_slot_data(region, page->slot) + index * stride,
         &smem_page_words(region, smem_page_of(region, page->slot))[index]};
@@ -113,7 +103,8 @@ int smem_packed_take(securemem_arena *arena, unsigned class, struct smem_packed 
         if (result != 0)
             return result;
     }
-    unsigned group = choose_group(&arena->random, page, secrets_on(page->region, class));
+    unsigned group =
+        choose_group(&arena->random, page, smem_page_secrets(page->region, class));
     unsigned taken = take_group(page, group, out, count);
     if (page->free == 0)
         unlist(page);
@@ -131,104 +122,10 @@ void smem_packed_give(securemem_arena *arena, struct smem_packed packed)
     page->bits[index / 64] |= (uint64_t)1 << index % 64;
     if (page->free++ == 0)
         list(arena, page);
-    if (page->free == secrets_on(region, class_of(page))) {
+    if (page->free == smem_page_secrets(region, smem_page_class(page))) {
         unlist(page);
         smem_arena_give_slot(arena, region, page->slot);
     }
-}
-
-bool smem_packed_resize(struct smem_packed packed, unsigned class, size_t size,
-                        bool canary)
-{
-    size_t stride = smem_size_classes[class].stride;
-    uint16_t word = atomic_load_explicit(packed.word, memory_order_relaxed);
-    size_t old_size = smem_word_size(word), kept = old_size < size ? old_size : size;
-    bool intact = !canary || smem_packed_intact(packed.secret, old_size, stride);
-    memset(packed.secret + kept, 0, stride - kept);
-    __asm__ volatile("" : : "r"(packed.secret) : "memory");
-    if (canary)
-        smem_packed_mark(packed.secret, size, stride);
-    word = smem_word_of(smem_word_state(word), size, smem_word_align_log2(word));
-    atomic_store_explicit(packed.word, word, memory_order_relaxed);
-    return intact;
-}
-
-/* Calls visit with each secret of a page whose word is in one of the states. */
-static void each_on(const struct smem_region *region, uint32_t slot,
-                    void (*visit)(void *context, struct smem_packed packed, uint16_t word,
-                                  size_t stride),
-                    void *context)
-{
-    struct smem_page *page = smem_page_of(region, slot);
-    unsigned class = class_of(page);
-    if (class == 0)
-        return; /* on its way to its first class, in another thread */
-    size_t stride = smem_size_classes[class].stride;
-    smem_word *words = smem_page_words(region, page);
-    for (unsigned i = 0; i < secrets_on(region, class); i++) {
-        uint16_t word = atomic_load_explicit(&words[i], memory_order_relaxed);
-        struct smem_packed packed = {smem_slot_data(region, slot) + i * stride,
-                                     &words[i]};
-        visit(context, packed, word, stride);
-    }
-}
-
-struct checking {
-    bool canary;
-    const void **broken;
-};
-
-static void check_one(void *context, struct smem_packed packed, uint16_t word,
-                      size_t stride)
-{
-    const struct checking *checking = context;
-    if (smem_word_is_live(word) && checking->canary && *checking->broken == NULL &&
-        !smem_packed_intact(packed.secret, smem_word_size(word), stride))
-        *checking->broken = packed.secret;
-}
-
-void smem_packed_check(const struct smem_region *region, uint32_t slot,
-                       const void **broken)
-{
-    struct checking checking = {smem_packed_canary(&region->options) != 0, broken};
-    each_on(region, slot, check_one, &checking);
-}
-
-static void count_one(void *context, struct smem_packed packed, uint16_t word,
-                      size_t stride)
-{
-    (void)packed;
-    (void)stride;
-    size_t *live = context;
-    *live += smem_word_is_live(word);
-}
-
-size_t smem_packed_count(const struct smem_region *region, uint32_t slot)
-{
-    size_t live = 0;
-    each_on(region, slot, count_one, &live);
-    return live;
-}
-
-struct showing {
-    void (*visit)(void *context, char *start, size_t length);
-    void *context;
-};
-
-static void show_one(void *context, struct smem_packed packed, uint16_t word,
-                     size_t stride)
-{
-    (void)stride;
-    const struct showing *showing = context;
-    if (smem_word_is_live(word))
-        showing->visit(showing->context, packed.secret, smem_word_size(word));
-}
-
-void smem_packed_secrets(struct smem_region *region, uint32_t slot,
-                         void (*visit)(void *context, char *start, size_t length),
-                         void *context)
-{
-    each_on(region, slot, show_one, &(struct showing){visit, context});
 }
 
 struct inheriting {
@@ -271,7 +168,7 @@ void smem_packed_inherit(struct smem_region *region, uint32_t slot)
                                     .words = smem_page_words(region, page),
                                     .zeroed = smem_slot_was_zeroed(region, slot),
                                     .canary = smem_packed_canary(&region->options) != 0};
-    each_on(region, slot, inherit_one, &inheriting);
+    smem_page_each(region, slot, inherit_one, &inheriting);
     if (!listed && page->free > 0)
         list(region->owner, page);
 }

@@ -3,7 +3,7 @@
 #ifndef SMEM_PLACE_H
 #define SMEM_PLACE_H
 
-#include "secret/packed.h"
+#include "secret/page.h"
 
 struct smem_place {
     struct smem_region *region;

@@ -4,7 +4,7 @@
 
 #include "secret/account.h"
 #include "secret/canary.h"
-#include "secret/packed.h"
+#include "secret/page.h"
 
 void smem_arena_check_slot(const struct smem_region *region, uint32_t slot,
                            const void **broken)

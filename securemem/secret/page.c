@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: ISC */
+#include "secret/page.h"
+
+bool smem_packed_resize(struct smem_packed packed, unsigned class, size_t size,
+                        bool canary)
+{
+    size_t stride = smem_size_classes[class].stride;
+    uint16_t word = atomic_load_explicit(packed.word, memory_order_relaxed);
+    size_t old_size = smem_word_size(word), kept = old_size < size ? old_size : size;
+    bool intact = !canary || smem_packed_intact(packed.secret, old_size, stride);
+    memset(packed.secret + kept, 0, stride - kept);
+    __asm__ volatile("" : : "r"(packed.secret) : "memory");
+    if (canary)
+        smem_packed_mark(packed.secret, size, stride);
+    word = smem_word_of(smem_word_state(word), size, smem_word_align_log2(word));
+    atomic_store_explicit(packed.word, word, memory_order_relaxed);
+    return intact;
+}
+
+void smem_page_each(const struct smem_region *region, uint32_t slot,
+                    void (*visit)(void *context, struct smem_packed packed, uint16_t word,
+                                  size_t stride),
+                    void *context)
+{
+    struct smem_page *page = smem_page_of(region, slot);
+    unsigned class = smem_page_class(page);
+    if (class == 0)
+        return; /* on its way to its first class, in another thread */
+    size_t stride = smem_size_classes[class].stride;
+    smem_word *words = smem_page_words(region, page);
+    for (unsigned i = 0; i < smem_page_secrets(region, class); i++) {
+        uint16_t word = atomic_load_explicit(&words[i], memory_order_relaxed);
+        struct smem_packed packed = {smem_slot_data(region, slot) + i * stride,
+                                     &words[i]};
+        visit(context, packed, word, stride);
+    }
+}
+
+struct checking {
+    bool canary;
+    const void **broken;
+};
+
+static void check_one(void *context, struct smem_packed packed, uint16_t word,
+                      size_t stride)
+{
+    const struct checking *checking = context;
+    if (smem_word_is_live(word) && checking->canary && *checking->broken == NULL &&
+        !smem_packed_intact(packed.secret, smem_word_size(word), stride))
+        *checking->broken = packed.secret;
+}
+
+void smem_packed_check(const struct smem_region *region, uint32_t slot,
+                       const void **broken)
+{
+    struct checking checking = {smem_packed_canary(&region->options) != 0, broken};
+    smem_page_each(region, slot, check_one, &checking);
+}
+
+static void count_one(void *context, struct smem_packed packed, uint16_t word,
+                      size_t stride)
+{
+    (void)packed;
+    (void)stride;
+    size_t *live = context;
+    *live += smem_word_is_live(word);
+}
+
+size_t smem_packed_count(const struct smem_region *region, uint32_t slot)
+{
+    size_t live = 0;
+    smem_page_each(region, slot, count_one, &live);
+    return live;
+}
+
+struct showing {
+    void (*visit)(void *context, char *start, size_t length);
+    void *context;
+};
+
+static void show_one(void *context, struct smem_packed packed, uint16_t word,
+                     size_t stride)
+{
+    (void)stride;
+    const struct showing *showing = context;
+    if (smem_word_is_live(word))
+        showing->visit(showing->context, packed.secret, smem_word_size(word));
+}
+
+void smem_packed_secrets(struct smem_region *region, uint32_t slot,
+                         void (*visit)(void *context, char *start, size_t length),
+                         void *context)
+{
+    smem_page_each(region, slot, show_one, &(struct showing){visit, context});
+}
