@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /* Thousands of random calls against a model that is too simple to be wrong. */
+#include <errno.h>
+#include <stdlib.h>
+
 #include "unit/unit.h"
 
 #define STEPS 10000
-#define SEED  UINT64_C(0x5ec0de)
+#define SEED  0x5ec0de
 #define LIVE  64
 #define KINDS 7
 
@@ -18,14 +21,17 @@ static struct entry model[LIVE];
 static size_t live;
 static securemem_arena *arenas[KINDS];
 
+/* test_model [STEPS [SEED]] */
+static unsigned long steps = STEPS, seed = SEED;
+static uint64_t drawn;
+
 /* xorshift64 (Marsaglia, 2003): the same steps on every machine. */
 static uint64_t draw(void)
 {
-    static uint64_t x = SEED;
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    return x;
+    drawn ^= drawn << 13;
+    drawn ^= drawn >> 7;
+    drawn ^= drawn << 17;
+    return drawn;
 }
 
 static size_t draw_size(void)
@@ -85,6 +91,38 @@ static void step_free(struct entry *entry)
     *entry = model[--live];
 }
 
+/* Scopes open and close; packed secrets have none, and say so. */
+static void step_open(struct entry *entry)
+{
+    securemem_access access = draw() % 2 == 0 ? SECUREMEM_READ : SECUREMEM_WRITE;
+    int opened = securemem_open(entry->secret, access);
+    assert_true(opened == 0 || opened == -ENOTSUP);
+    assert_true(all_bytes_are(entry->secret, entry->size, entry->fill));
+    assert_int_equal(securemem_close(entry->secret), opened);
+}
+
+/* A child has zeros (all arenas wipe), may free all of it, and go on. */
+static int child_has_zeros(void *argument)
+{
+    (void)argument;
+    for (size_t i = 0; i < live; i++) {
+        NEED(securemem_size(model[i].secret) == model[i].size);
+        NEED(all_bytes_are(model[i].secret, model[i].size, 0));
+    }
+    for (size_t i = 0; i < KINDS; i++) {
+        NEED(securemem_arena_check(arenas[i]) == 0);
+        char *own = securemem_arena_alloc(arenas[i], 40);
+        NEED(own != NULL && all_bytes_are(own, 40, 0));
+        memset(own, 1, 40);
+    }
+    for (size_t i = 0; i < live; i++)
+        securemem_free(model[i].secret);
+    for (size_t i = 0; i < KINDS; i++)
+        securemem_arena_destroy(arenas[i]);
+    NEED(view_locked_bytes() == 0);
+    return 0;
+}
+
 static void check(void)
 {
     assert_int_equal(budget_now().secrets, live);
@@ -114,16 +152,22 @@ static void make_arenas(void)
 static void random_calls_agree_with_the_model(void **state)
 {
     (void)state;
-    printf("seed %#lx, %d steps\n", (unsigned long)SEED, STEPS);
+    printf("seed %#lx, %lu steps\n", seed, steps); /* also when it fails later */
+    fflush(stdout);
+    drawn = seed;
     make_arenas();
-    for (int step = 0; step < STEPS; step++) {
+    for (unsigned long step = 0; step < steps; step++) {
         unsigned what = (unsigned)(draw() % 16);
         if (live == 0 || (what < 7 && live < LIVE))
             step_alloc();
         else if (what < 10)
             step_realloc(&model[draw() % live]);
-        else if (what < 15)
+        else if (what < 14)
             step_free(&model[draw() % live]);
+        else if (what < 15)
+            step_open(&model[draw() % live]);
+        else if (draw() % 32 == 0)
+            assert_false(child_skips(child_has_zeros, NULL));
         else if (draw() % 2 == 0)
             assert_int_equal(securemem_arena_trim(arenas[draw() % KINDS]), 0);
         else
@@ -141,8 +185,12 @@ static void random_calls_agree_with_the_model(void **state)
     assert_int_equal(view_locked_bytes(), 0);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1)
+        steps = strtoul(argv[1], NULL, 0);
+    if (argc > 2)
+        seed = strtoul(argv[2], NULL, 0);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_calls_agree_with_the_model),
     };
