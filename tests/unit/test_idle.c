@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* What a free leaves: nothing, or idle memory that is wiped, locked and used again. */
+#include <errno.h>
+
 #include "unit/unit.h"
 
 static securemem_arena *idle_arena(securemem_guard_kind kind, size_t idle)
@@ -167,9 +169,35 @@ static void trim_leaves_live_secrets_alone(void **state)
     }
 }
 
+static void a_recycled_slot_has_the_access_of_a_new_secret(void **state)
+{
+    (void)state;
+    securemem_guard_kind kinds[2];
+    size_t count = guard_kinds(kinds);
+    for (size_t k = 0; k < count; k++)
+        for (size_t size = 30; size < 9000; size += 8000) {
+            securemem_arena *arena = arena_of(
+                (securemem_arena_options){.guard_kind = kinds[k], .idle = SIZE_MAX});
+            char *secret = securemem_arena_alloc(arena, size);
+            assert_int_equal(securemem_set_access(secret, SECUREMEM_NONE), 0);
+            assert_int_equal(securemem_open(secret, SECUREMEM_READ), 0);
+            securemem_free(secret);
+            char *next = securemem_arena_alloc(arena, size);
+            assert_ptr_equal(next, secret);
+            securemem_protection report;
+            assert_int_equal(securemem_protection(next, &report), 0);
+            assert_int_equal(report.open_scopes, 0);
+            assert_int_equal(report.resting_access, SECUREMEM_WRITE);
+            assert_true(permissions_are(next, "rw-p"));
+            assert_int_equal(securemem_close(next), -EINVAL);
+            securemem_arena_destroy(arena);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_recycled_slot_has_the_access_of_a_new_secret),
         cmocka_unit_test(without_idle_memory_a_freed_secret_faults),
         cmocka_unit_test(without_idle_memory_a_free_gives_the_lock_back),
         cmocka_unit_test(idle_memory_is_wiped_locked_and_used_again),

@@ -53,6 +53,23 @@ static void every_alignment_up_to_a_page_is_kept_and_padded_with_canary(void **s
         }
 }
 
+#define CANARIES 2000
+
+/* The stray terminator of a string is seen whatever the pattern is. */
+static void no_canary_of_many_has_a_zero(void **state)
+{
+    (void)state;
+    static char *secrets[CANARIES];
+    securemem_arena *arena = arena_of((securemem_arena_options){.lock = SECUREMEM_OFF});
+    for (size_t i = 0; i < CANARIES; i++) {
+        secrets[i] = securemem_arena_alloc(arena, 9);
+        assert_non_null(secrets[i]);
+        assert_true(no_byte_is_zero(first_page(secrets[i], 9), secrets[i]));
+        assert_true(no_byte_is_zero(secrets[i] + 9, guard_behind(secrets[i], 9)));
+    }
+    securemem_arena_destroy(arena);
+}
+
 static void what_is_no_alignment_is_refused(void **state)
 {
     (void)state;
@@ -211,6 +228,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_secret_is_zero_and_ends_at_its_guard),
         cmocka_unit_test(every_alignment_up_to_a_page_is_kept_and_padded_with_canary),
+        cmocka_unit_test(no_canary_of_many_has_a_zero),
         cmocka_unit_test(what_is_no_alignment_is_refused),
         cmocka_unit_test(a_secret_of_size_0_is_its_own_and_may_not_be_read),
         cmocka_unit_test(a_secret_of_size_0_without_guards_is_its_own_too),
