@@ -42,6 +42,10 @@ static long answer(int before, long result)
     return result < 0 ? -(long)code : result;
 }
 
+/*
+ * Calls that are cancellation points in the C library go past it (pthreads(7)): a thread
+ * that is cancelled inside one would leave locks held for ever.
+ */
 static int reserve(void *where, size_t length, int flags, void **out)
 {
     int before = errno;
@@ -129,7 +133,7 @@ int smem_kernel_unlock(void *start, size_t length)
 int smem_kernel_is_locked(void *start, size_t length)
 {
     int before = errno;
-    int result = (int)answer(before, msync(start, length, MS_INVALIDATE));
+    int result = (int)answer(before, syscall(SYS_msync, start, length, MS_INVALIDATE));
     return result == -EBUSY ? 1 : result;
 }
 
@@ -200,25 +204,25 @@ int smem_kernel_has_ipc_lock(void)
 int smem_kernel_open(const char *path)
 {
     int before = errno;
-    return (int)answer(before, open(path, O_RDONLY | O_CLOEXEC));
+    return (int)answer(before, syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC));
 }
 
 int smem_kernel_close(int descriptor)
 {
     int before = errno;
-    return (int)answer(before, close(descriptor));
+    return (int)answer(before, syscall(SYS_close, descriptor));
 }
 
 long smem_kernel_read(int descriptor, void *buffer, size_t length)
 {
     int before = errno;
-    return answer(before, read(descriptor, buffer, length));
+    return answer(before, syscall(SYS_read, descriptor, buffer, length));
 }
 
 long smem_kernel_write(int descriptor, const void *bytes, size_t length)
 {
     int before = errno;
-    return answer(before, write(descriptor, bytes, length));
+    return answer(before, syscall(SYS_write, descriptor, bytes, length));
 }
 
 int64_t smem_kernel_milliseconds(void)

@@ -103,8 +103,11 @@ int smem_fork_ready(void)
     return result == 0 ? 0 : smem_error_kernel("pthread_atfork", result, 0);
 }
 
-/* A failure here is tried again, and told, when an arena is made. */
-__attribute__((constructor)) static void on_load(void)
+/*
+ * Before the constructors of a program, also where it is linked statically. A failure is
+ * tried again, and told, when an arena is made.
+ */
+__attribute__((constructor(101))) static void on_load(void)
 {
     (void)smem_fork_ready();
 }

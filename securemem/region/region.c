@@ -13,6 +13,7 @@
 static struct smem_pool pool = {.object_size = sizeof(struct smem_region),
                                 .lasting = offsetof(struct smem_region, next)};
 static atomic_int visitors;
+static atomic_uint visits;
 
 /*
  * Emulators accept every advice and do nothing (qemu-user 7.2 gives 0 for any number). Who
@@ -258,7 +259,7 @@ give:
 static int unmap(struct smem_region *region)
 {
     atomic_store(&region->object.state, SMEM_REGION_ENDING);
-    while (atomic_load(&visitors) != 0)
+    while (smem_region_is_visited())
         smem_kernel_yield();
     int result = smem_kernel_unmap(region->base, region->length);
     if (result == 0) {
@@ -332,8 +333,26 @@ void smem_region_each(void (*visit)(struct smem_region *region, void *context),
                       void *context)
 {
     atomic_fetch_add(&visitors, 1);
+    atomic_fetch_add(&visits, 1);
     smem_pool_each(&pool, visit_live, &(struct visit){visit, context});
     atomic_fetch_sub(&visitors, 1);
+}
+
+bool smem_region_is_visited(void)
+{
+    return atomic_load(&visitors) != 0;
+}
+
+unsigned smem_region_visits(void)
+{
+    return atomic_load(&visits);
+}
+
+void smem_slot_end(struct smem_region *region, uint32_t slot, enum smem_slot_state state)
+{
+    atomic_store(&region->slots[slot].state, (unsigned char)state);
+    while (smem_region_is_visited())
+        smem_kernel_yield();
 }
 
 void smem_region_forget_visitors(void)

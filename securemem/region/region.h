@@ -211,6 +211,16 @@ int smem_region_set_access(struct smem_region *region, uint32_t slot,
 void smem_region_each(void (*visit)(struct smem_region *region, void *context),
                       void *context);
 
+/* Whether a visitor is at work, and how many there were. */
+bool smem_region_is_visited(void);
+unsigned smem_region_visits(void);
+
+/*
+ * A slot stops to be LIVE; waits for visitors, who may have seen it so, with its size and
+ * its access.
+ */
+void smem_slot_end(struct smem_region *region, uint32_t slot, enum smem_slot_state state);
+
 /* In a forked child: visitors of other threads were not inherited. */
 void smem_region_forget_visitors(void);
 

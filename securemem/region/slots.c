@@ -214,7 +214,7 @@ void smem_region_keep(struct smem_region *region, uint32_t slot)
 {
     if (region->secrets == NULL)
         smem_registry_remember_freed(smem_slot_secret(region, slot));
-    smem_slot_set_state(region, slot, SMEM_SLOT_IDLE);
+    smem_slot_end(region, slot, SMEM_SLOT_IDLE);
     push(region, &region->idle_head, slot);
     region->idle++;
     region->live--;
@@ -283,13 +283,20 @@ int smem_region_return_idle(struct smem_region *region)
     return result;
 }
 
+/*
+ * What is recorded goes first: a wiper that opens the pages meanwhile puts back what it
+ * finds recorded afterwards.
+ */
 int smem_region_set_access(struct smem_region *region, uint32_t slot,
                            enum smem_kernel_access access)
 {
-    if (atomic_load_explicit(&region->slots[slot].access, memory_order_relaxed) == access)
+    atomic_uchar *recorded = &region->slots[slot].access;
+    unsigned char before = atomic_load_explicit(recorded, memory_order_relaxed);
+    if (before == access)
         return 0;
+    atomic_store(recorded, (unsigned char)access);
     int result = protect_slot(region, slot, access);
-    if (result == 0)
-        atomic_store(&region->slots[slot].access, (unsigned char)access);
+    if (result != 0)
+        atomic_store(recorded, before);
     return result;
 }

@@ -48,7 +48,7 @@ void *smem_cache_alloc_guarded(struct smem_cache *cache, size_t size, unsigned a
 static void put_guarded(struct smem_guarded_bin *bin, struct smem_region *region,
                         uint32_t slot)
 {
-    smem_slot_set_state(region, slot, SMEM_SLOT_CACHED);
+    smem_slot_end(region, slot, SMEM_SLOT_CACHED);
     bin->regions[bin->count] = region;
     bin->slots[bin->count++] = slot;
 }

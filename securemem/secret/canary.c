@@ -29,10 +29,13 @@ int smem_canary_ready(void)
             "sodium_init", EAGAIN,
             "libsodium found no source of random bytes; make getrandom(2) "
             "or /dev/urandom available");
+    /* Drawn before the lock is taken: it may be a cancellation point. */
+    unsigned char drawn[sizeof key + sizeof smem_canary_key];
+    randombytes_buf(drawn, sizeof drawn);
     smem_lock_registry();
     if (!atomic_load(&ready)) {
-        randombytes_buf(key, sizeof key);
-        randombytes_buf(smem_canary_key, sizeof smem_canary_key);
+        memcpy(key, drawn, sizeof key);
+        memcpy(smem_canary_key, drawn + sizeof key, sizeof smem_canary_key);
         smem_canary_key[1] |= 1;
         atomic_store_explicit(&ready, true, memory_order_release);
     }

@@ -2,6 +2,7 @@
 /* A secret whose contents go to a new place: realloc and dup. */
 #include <errno.h>
 #include <securemem/secret.h>
+#include <sodium.h>
 
 #include "region/error.h"
 #include "region/locks.h"
@@ -36,8 +37,13 @@ static int make_like(const struct smem_place *old, size_t size, struct smem_plac
 static void copy(const struct smem_place *from, const struct smem_place *to)
 {
     size_t old_size = smem_place_size(from), size = smem_place_size(to);
+    unsigned visits = smem_region_visits();
+    bool visited = smem_region_is_visited();
     smem_copy(smem_place_secret(to), smem_place_secret(from),
               old_size < size ? old_size : size);
+    /* A wiper that was past the new place has missed what is there now. */
+    if (visited || smem_region_visits() != visits)
+        sodium_memzero(smem_place_secret(to), size);
 }
 
 /* Ends what a refused call made; the first error is the one to tell. */

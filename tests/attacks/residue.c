@@ -255,7 +255,7 @@ static void ordinary_programs_leave_pieces_that_this_attack_finds(void **state)
              scan.elsewhere, scan.registers);
         assert_true(scan.elsewhere + scan.registers >= 1);
         if (residue_controls[i].run == residue_load_into_registers)
-            assert_int_equal(scan.registers, PIECES_IN_REGISTERS);
+            assert_true(scan.registers >= PIECES_IN_REGISTERS);
     }
 }
 
