@@ -84,11 +84,49 @@ static void give_up_all(struct smem_region *region, uint32_t first, uint32_t end
             give_up(region, i, refused);
 }
 
+/* Pages are brought in by access alone: act is called with it, then it is put back. */
+static int with_access(struct smem_region *region, uint32_t slot,
+                       int (*act)(struct smem_region *region, uint32_t slot))
+{
+    char *data = smem_slot_data(region, slot);
+    unsigned char access =
+        atomic_load_explicit(&region->slots[slot].access, memory_order_relaxed);
+    if (access == SMEM_ACCESS_WRITE)
+        return act(region, slot);
+    int result = smem_kernel_protect(data, region->slot_bytes, SMEM_ACCESS_WRITE);
+    if (result != 0)
+        return result;
+    result = act(region, slot);
+    if (smem_kernel_protect(data, region->slot_bytes, access) != 0)
+        atomic_store(&region->slots[slot].access, SMEM_ACCESS_WRITE);
+    return result;
+}
+
+/* mlock2(ONFAULT) leaves what is in swap there. */
+static int bring_in(struct smem_region *region, uint32_t slot)
+{
+    return smem_kernel_advise(smem_slot_data(region, slot), region->slot_bytes,
+                              SMEM_ADVICE_POPULATE);
+}
+
+static void bring_in_secrets(struct smem_region *region, uint32_t committed)
+{
+    for (uint32_t i = 0; i < committed; i++) {
+        int result = is_live(region, i) ? with_access(region, i, bring_in) : 0;
+        if (result == 0)
+            continue;
+        (void)smem_slot_unlock(region, i); /* a locked page cannot be dropped */
+        give_up(region, i, result);
+    }
+}
+
 static void lock_batches(struct smem_region *region, uint32_t committed)
 {
     if (region->kind == SMEM_GUARD_REGIONS && committed > 0) {
         int result = smem_region_lock_batch(region, 0, committed);
         give_up_all(region, 0, committed, result);
+        if (result == 0 && smem_region_inheritance(region) == SMEM_INHERITS_SECRETS)
+            bring_in_secrets(region, committed);
         return;
     }
     for (uint32_t at = 0, first; at < committed;) {
@@ -97,27 +135,10 @@ static void lock_batches(struct smem_region *region, uint32_t committed)
     }
 }
 
-/* mlock faults pages in, so that it needs access. */
-static int lock_live_slot(struct smem_region *region, uint32_t slot)
-{
-    char *data = smem_slot_data(region, slot);
-    unsigned char access =
-        atomic_load_explicit(&region->slots[slot].access, memory_order_relaxed);
-    if (access == SMEM_ACCESS_WRITE)
-        return smem_slot_lock(region, slot);
-    int result = smem_kernel_protect(data, region->slot_bytes, SMEM_ACCESS_WRITE);
-    if (result != 0)
-        return result;
-    result = smem_slot_lock(region, slot);
-    if (smem_kernel_protect(data, region->slot_bytes, access) != 0)
-        atomic_store(&region->slots[slot].access, SMEM_ACCESS_WRITE);
-    return result;
-}
-
 static void lock_live_slots(struct smem_region *region, uint32_t committed)
 {
     for (uint32_t i = 0; i < committed; i++) {
-        int result = is_live(region, i) ? lock_live_slot(region, i) : 0;
+        int result = is_live(region, i) ? with_access(region, i, smem_slot_lock) : 0;
         if (result != 0)
             give_up(region, i, result);
     }
