@@ -11,6 +11,9 @@
 #define LINE_BYTES  512
 #define CHUNK_BYTES 4096
 
+/* Not /proc/self, which is empty once the first thread has ended (Linux 3.17 has it). */
+#define PROC_SELF "/proc/thread-self/"
+
 /* A file of /proc, line by line, without a heap. */
 struct lines {
     int descriptor;
@@ -116,7 +119,7 @@ static void parse_flags(const char *line, struct smem_proc_mapping *out)
 int smem_proc_mapping_at(const void *address, struct smem_proc_mapping *out)
 {
     struct lines lines;
-    int result = lines_open(&lines, "/proc/self/smaps");
+    int result = lines_open(&lines, PROC_SELF "smaps");
     if (result != 0)
         return result;
 
@@ -139,7 +142,7 @@ int smem_proc_mapping_at(const void *address, struct smem_proc_mapping *out)
 int smem_proc_count_mappings(size_t *out)
 {
     struct lines lines;
-    int result = lines_open(&lines, "/proc/self/maps");
+    int result = lines_open(&lines, PROC_SELF "maps");
     if (result != 0)
         return result;
     size_t count = 0;
@@ -154,7 +157,7 @@ int smem_proc_count_mappings(size_t *out)
 int smem_proc_locked(size_t *bytes)
 {
     struct lines lines;
-    int result = lines_open(&lines, "/proc/self/status");
+    int result = lines_open(&lines, PROC_SELF "status");
     if (result != 0)
         return result;
     while ((result = lines_next(&lines)) == 1) {
@@ -191,7 +194,7 @@ int smem_proc_mapping_limit(size_t *out)
 int smem_proc_in_initial_namespace(bool *out)
 {
     struct lines lines;
-    int result = read_first_line("/proc/self/uid_map", &lines);
+    int result = read_first_line(PROC_SELF "uid_map", &lines);
     if (result != 0)
         return result;
     char *rest;

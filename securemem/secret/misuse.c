@@ -12,13 +12,31 @@
 #define LINE_BYTES     160
 #define PREFIX         "securemem: "
 
+/* Odd while the pair changes; who read at another number than before reads again. */
+static atomic_uint changes;
 static _Atomic(securemem_misuse_handler) handler;
 static _Atomic(void *) handler_user;
 
 void securemem_set_misuse_handler(securemem_misuse_handler new_handler, void *user)
 {
+    unsigned even = atomic_load(&changes) & ~1U;
+    while (!atomic_compare_exchange_weak(&changes, &even, even + 1))
+        even &= ~1U;
     atomic_store(&handler_user, user);
     atomic_store(&handler, new_handler);
+    atomic_store(&changes, even + 2);
+}
+
+static securemem_misuse_handler get_handler(void **user)
+{
+    securemem_misuse_handler found;
+    unsigned before;
+    do {
+        before = atomic_load(&changes);
+        *user = atomic_load(&handler_user);
+        found = atomic_load(&handler);
+    } while (before % 2 != 0 || atomic_load(&changes) != before);
+    return found;
 }
 
 static const char *words_of(securemem_misuse_kind kind)
@@ -90,10 +108,11 @@ void smem_misuse(securemem_misuse_kind kind, const void *pointer)
 {
     struct line line;
     compose(&line, kind, pointer);
-    securemem_misuse_handler call = atomic_load(&handler);
+    void *user;
+    securemem_misuse_handler call = get_handler(&user);
     if (call == NULL)
         stop(&line);
     securemem_misuse misuse = {
         .kind = kind, .pointer = pointer, .message = line.text + strlen(PREFIX)};
-    call(&misuse, atomic_load(&handler_user));
+    call(&misuse, user);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* Many threads at once, for a number of rounds and not for a time. */
+#include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -253,6 +255,84 @@ static void wipe_all_beside_threads_that_open_and_close_does_not_crash(void **st
     CHILD_PASSES(wipe_beside_threads, NULL);
 }
 
+static int one, other;
+static atomic_size_t mixed;
+
+static void handle_one(const securemem_misuse *misuse, void *user)
+{
+    (void)misuse;
+    atomic_fetch_add(&mixed, user != &one);
+}
+
+static void handle_other(const securemem_misuse *misuse, void *user)
+{
+    (void)misuse;
+    atomic_fetch_add(&mixed, user != &other);
+}
+
+static void *change_handlers(void *argument)
+{
+    while (!atomic_load(&wiped_enough)) {
+        securemem_set_misuse_handler(handle_one, &one);
+        securemem_set_misuse_handler(handle_other, &other);
+    }
+    return argument;
+}
+
+static void a_misuse_handler_is_called_with_the_user_it_was_set_with(void **state)
+{
+    (void)state;
+    pthread_t changer;
+    atomic_store(&wiped_enough, false);
+    securemem_set_misuse_handler(handle_one, &one);
+    assert_int_equal(pthread_create(&changer, NULL, change_handlers, NULL), 0);
+    for (int i = 0; i < 50000; i++)
+        securemem_free(&one);
+    atomic_store(&wiped_enough, true);
+    assert_int_equal(pthread_join(changer, NULL), 0);
+    securemem_set_misuse_handler(NULL, NULL);
+    assert_int_equal(atomic_load(&mixed), 0);
+}
+
+static bool first_thread_is_there(void)
+{
+    char byte;
+    int maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    bool there = read(maps, &byte, 1) == 1;
+    NEED(close(maps) == 0);
+    return there;
+}
+
+static void *ask_for_reports(void *argument)
+{
+    (void)argument;
+    while (first_thread_is_there())
+        sched_yield();
+    void *secret = securemem_alloc(32);
+    securemem_protection report;
+    securemem_budget_report budget;
+    NEED(secret != NULL);
+    NEED(securemem_protection(secret, &report) == 0);
+    NEED(report.witness == SECUREMEM_WITNESS_SMAPS && report.lock.holds);
+    NEED(securemem_budget(&budget) == 0 && budget.secrets == 1);
+    _exit(0);
+}
+
+static int end_the_first_thread(void *argument)
+{
+    pthread_t thread;
+    NEED(pthread_create(&thread, NULL, ask_for_reports, NULL) == 0);
+    (void)argument;
+    pthread_exit(NULL);
+}
+
+/* /proc/self is then that of a process without memory. */
+static void reports_are_there_after_the_first_thread_has_ended(void **state)
+{
+    (void)state;
+    CHILD_PASSES(end_the_first_thread, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +340,8 @@ int main(void)
         cmocka_unit_test(threads_share_arenas_and_free_each_others_secrets),
         cmocka_unit_test(arenas_come_and_go_in_many_threads),
         cmocka_unit_test(every_thread_has_a_last_error_of_its_own),
+        cmocka_unit_test(a_misuse_handler_is_called_with_the_user_it_was_set_with),
+        cmocka_unit_test(reports_are_there_after_the_first_thread_has_ended),
     };
     return RUN_GROUP(tests);
 }
