@@ -25,6 +25,7 @@ static void measure(const struct peer *peer, double milliseconds, struct sample 
         for (size_t s = 0; s < REPORT_SIZES; s++)
             out->one[pattern][s] =
                 work_time(peer, (enum pattern)pattern, report_sizes[s], 1, milliseconds);
+    out->passed = work_time(peer, PASSED, SIZE_OF_TWO, 1, milliseconds);
     for (int pattern = ONCE; pattern < PATTERNS; pattern++)
         out->two[pattern] =
             work_time(peer, (enum pattern)pattern, SIZE_OF_TWO, 2, milliseconds);

@@ -83,7 +83,8 @@ static void print_threads(const struct report *report)
         const struct sample *first = &report->samples[p][0];
         printf("%-34s", peers[p].name);
         for (int pattern = ONCE; pattern < PATTERNS; pattern++) {
-            const double *one = &first->one[pattern == LIVE ? LIVE : ONCE][1];
+            const double *one =
+                pattern == PASSED ? &first->passed : &first->one[pattern][1];
             double ratio = median(report, one, &first->two[pattern]);
             if (ratio <= 0)
                 printf("%12s", "-");

@@ -12,6 +12,7 @@
 struct sample {
     bool there;
     double one[2][REPORT_SIZES]; /* ONCE and LIVE, one thread */
+    double passed;               /* at 32 bytes, one thread */
     double two[PATTERNS];        /* at 32 bytes, two threads */
     double tail;
 };

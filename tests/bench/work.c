@@ -2,6 +2,7 @@
 #include "work.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -12,21 +13,30 @@
 #define LIVE_ONES   1000
 #define AT_ONCE     64 /* operations between two looks at the clock */
 #define MOST        8
-#define BOXES       1024
+#define WARM        128
+#define TRAYS       2
+#define TRAY        256
+#define LINE        128
 #define TAIL_ROUNDS 20000
 
+/* Threads share no cache line of ours. */
 struct worker {
-    pthread_t thread;
+    _Alignas(LINE) pthread_t thread;
     const struct peer *peer;
     enum pattern pattern;
     size_t size, operations;
     double nanoseconds, elapsed;
     uint64_t random;
-    void **live;
-    bool gives; /* PASSED: this one allocates */
+    unsigned number, threads;
+    _Alignas(LINE) void *live[LIVE_ONES];
 };
 
-static _Atomic(void *) boxes[BOXES];
+struct tray {
+    _Alignas(LINE) atomic_bool full;
+    _Alignas(LINE) void *memory[TRAY];
+};
+
+static struct tray trays[TRAYS];
 static atomic_bool over;
 static pthread_barrier_t barrier;
 
@@ -66,47 +76,100 @@ static void operate(struct worker *w)
     *place = make(w->peer, w->size);
 }
 
-/* One thread fills the boxes, the other empties them; the filler counts. */
-static void pass(struct worker *w)
+static void fill(struct worker *w, struct tray *tray)
 {
-    size_t at = 0;
-    while (!atomic_load(&over)) {
-        _Atomic(void *) *box = &boxes[at % BOXES];
-        if (w->gives && atomic_load_explicit(box, memory_order_acquire) == NULL) {
-            atomic_store_explicit(box, make(w->peer, w->size), memory_order_release);
-            w->operations++;
-            at++;
-        } else if (!w->gives) {
-            void *memory = atomic_load_explicit(box, memory_order_acquire);
-            if (memory == NULL)
-                continue;
-            atomic_store_explicit(box, NULL, memory_order_release);
-            w->peer->release(memory, w->size);
-            at++;
+    for (size_t i = 0; i < TRAY; i++)
+        tray->memory[i] = make(w->peer, w->size);
+    w->operations += TRAY;
+}
+
+static void empty(const struct worker *w, struct tray *tray)
+{
+    for (size_t i = 0; i < TRAY; i++)
+        w->peer->release(tray->memory[i], w->size);
+}
+
+/* Waits until the tray is full, or is not; false where it is over before that. */
+static bool wait_for(struct tray *tray, bool full)
+{
+    while (atomic_load_explicit(&tray->full, memory_order_acquire) != full) {
+        if (atomic_load(&over))
+            return false;
+        sched_yield();
+    }
+    return true;
+}
+
+/* Two trays go to and fro: while one is filled, the other is emptied. */
+static void give(struct worker *w, double start)
+{
+    for (size_t at = 0; work_now() - start < w->nanoseconds; at++) {
+        struct tray *tray = &trays[at % TRAYS];
+        (void)wait_for(tray, false);
+        fill(w, tray);
+        atomic_store_explicit(&tray->full, true, memory_order_release);
+    }
+    atomic_store(&over, true);
+}
+
+static void take(const struct worker *w)
+{
+    for (size_t at = 0; wait_for(&trays[at % TRAYS], true); at++) {
+        empty(w, &trays[at % TRAYS]);
+        atomic_store_explicit(&trays[at % TRAYS].full, false, memory_order_release);
+    }
+}
+
+static void work(struct worker *w, double start)
+{
+    if (w->pattern == PASSED && w->threads > 1) {
+        if (w->number == 0)
+            give(w, start);
+        else
+            take(w);
+        return;
+    }
+    size_t at_once = w->peer->slow ? 1 : AT_ONCE;
+    while (work_now() - start < w->nanoseconds) {
+        if (w->pattern == PASSED) {
+            fill(w, trays);
+            empty(w, trays);
+            continue;
         }
-        if (w->gives && w->operations % AT_ONCE == 0 &&
-            work_now() - w->elapsed > w->nanoseconds)
-            atomic_store(&over, true);
+        for (size_t i = 0; i < at_once; i++)
+            operate(w);
+        w->operations += at_once;
+    }
+}
+
+/* The thread moves to the processor that is its own, if there are enough. */
+static void settle(unsigned number)
+{
+    cpu_set_t allowed, own;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+        return;
+    for (size_t i = 0, seen = 0; i < CPU_SETSIZE; i++) {
+        if (!CPU_ISSET(i, &allowed) || seen++ != number)
+            continue;
+        CPU_ZERO(&own);
+        CPU_SET(i, &own);
+        (void)sched_setaffinity(0, sizeof own, &own); /* refused, the scheduler chooses */
+        return;
     }
 }
 
 static void *run(void *argument)
 {
     struct worker *w = argument;
+    if (w->threads > 1)
+        settle(w->number);
     for (size_t i = 0; w->pattern == LIVE && i < LIVE_ONES; i++)
         w->live[i] = make(w->peer, w->size);
-    size_t at_once = w->peer->slow ? 1 : AT_ONCE;
-    for (size_t i = 0; w->pattern != PASSED && i < 2 * at_once; i++)
-        operate(w); /* warm */
+    for (size_t i = 0; w->pattern != PASSED && i < WARM; i++)
+        operate(w);
     pthread_barrier_wait(&barrier);
-    double start = w->elapsed = work_now();
-    if (w->pattern == PASSED)
-        pass(w);
-    while (w->pattern != PASSED && work_now() - start < w->nanoseconds) {
-        for (size_t i = 0; i < at_once; i++)
-            operate(w);
-        w->operations += at_once;
-    }
+    double start = work_now();
+    work(w, start);
     w->elapsed = work_now() - start;
     pthread_barrier_wait(&barrier); /* nobody frees while others are timed */
     for (size_t i = 0; w->pattern == LIVE && i < LIVE_ONES; i++)
@@ -114,20 +177,10 @@ static void *run(void *argument)
     return NULL;
 }
 
-static void empty_boxes(const struct peer *peer, size_t size)
-{
-    for (size_t i = 0; i < BOXES; i++) {
-        void *memory = atomic_exchange(&boxes[i], NULL);
-        if (memory != NULL)
-            peer->release(memory, size);
-    }
-}
-
 double work_time(const struct peer *peer, enum pattern pattern, size_t size,
                  unsigned threads, double milliseconds)
 {
-    static void *live[MOST][LIVE_ONES];
-    struct worker workers[MOST] = {0};
+    static struct worker workers[MOST];
     atomic_store(&over, false);
     pthread_barrier_init(&barrier, NULL, threads);
     for (unsigned i = 0; i < threads; i++) {
@@ -136,17 +189,23 @@ double work_time(const struct peer *peer, enum pattern pattern, size_t size,
                                      .size = size,
                                      .nanoseconds = milliseconds * 1e6,
                                      .random = i + 1,
-                                     .live = live[i],
-                                     .gives = i == 0};
+                                     .number = i,
+                                     .threads = threads};
         if (i > 0 && pthread_create(&workers[i].thread, NULL, run, &workers[i]) != 0)
             abort();
     }
+    cpu_set_t before;
+    bool known = sched_getaffinity(0, sizeof before, &before) == 0;
     run(&workers[0]);
+    if (known && sched_setaffinity(0, sizeof before, &before) != 0)
+        abort();
     for (unsigned i = 1; i < threads; i++)
         pthread_join(workers[i].thread, NULL);
     pthread_barrier_destroy(&barrier);
     if (pattern == PASSED) {
-        empty_boxes(peer, size);
+        for (size_t i = 0; i < TRAYS; i++)
+            if (atomic_exchange(&trays[i].full, false))
+                empty(&workers[0], &trays[i]);
         return workers[0].elapsed / (double)workers[0].operations;
     }
     double sum = 0;
@@ -163,12 +222,11 @@ static int compare(const void *a, const void *b)
 
 double work_tail(const struct peer *peer)
 {
-    static void *live[LIVE_ONES];
     static double times[TAIL_ROUNDS];
-    struct worker w = {
-        .peer = peer, .pattern = LIVE, .size = 32, .random = 1, .live = live};
+    static struct worker w;
+    w = (struct worker){.peer = peer, .pattern = LIVE, .size = 32, .random = 1};
     for (size_t i = 0; i < LIVE_ONES; i++)
-        live[i] = make(peer, w.size);
+        w.live[i] = make(peer, w.size);
     /* The clock itself takes as long: it is taken out by its own median. */
     for (size_t i = 0; i < TAIL_ROUNDS; i++) {
         double start = work_now();

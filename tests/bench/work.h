@@ -8,11 +8,15 @@
 enum pattern {
     ONCE,   /* freed at once */
     LIVE,   /* a random one of 1,000 live ones is freed, and made anew */
-    PASSED, /* freed by another thread than made */
+    PASSED, /* made by the trayful, then freed; with two threads by the other one */
     PATTERNS
 };
 
-/* Nanoseconds an operation; threads do it at the same time, each for so many. */
+/*
+ * Nanoseconds an operation, for so many milliseconds. Two threads do it at the same time,
+ * each on a processor of its own where there are two: a scheduler that wakes both on one
+ * of them would be what is measured.
+ */
 double work_time(const struct peer *peer, enum pattern pattern, size_t size,
                  unsigned threads, double milliseconds);
 
