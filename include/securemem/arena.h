@@ -161,8 +161,8 @@ SECUREMEM_API SECUREMEM_USE_RESULT int securemem_arena_reserve(securemem_arena *
 SECUREMEM_API size_t securemem_arena_remaining(securemem_arena *arena);
 
 /*
- * Compares the canaries of every live secret that is readable. No other thread allocates
- * or frees in the arena meanwhile.
+ * Compares the canaries of every live secret that is readable. Other threads may go on;
+ * what they free meanwhile was checked by that.
  * 0, -EINVAL (not an arena), or, where a handler for misuse returns, -EBADMSG: one was
  * overwritten, which is misuse (SECUREMEM_MISUSE_CANARY).
  */

@@ -31,8 +31,8 @@ static void run_hook(void)
 
 static void inherit(struct smem_region *region, void *context)
 {
-    (void)context;
-    smem_region_inherit(region);
+    const bool *visited = context;
+    smem_region_inherit(region, *visited);
 }
 
 /* With every lock held, in a process of one thread. */
@@ -40,8 +40,9 @@ static void recover(void)
 {
     smem_epoch_advance();
     smem_budget_reset_charges();
+    bool visited = smem_region_is_visited();
     smem_region_forget_visitors();
-    smem_region_each(inherit, NULL);
+    smem_region_each(inherit, &visited);
     atomic_store(atomic_load(&smem_fork_marker), 1);
 }
 

@@ -144,7 +144,20 @@ static void lock_live_slots(struct smem_region *region, uint32_t committed)
     }
 }
 
-void smem_region_inherit(struct smem_region *region)
+/* A wiper of the parent had opened secrets, and is not here to close them. */
+static void close_again(struct smem_region *region, uint32_t committed)
+{
+    for (uint32_t i = 0; i < committed; i++) {
+        struct smem_slot *s = &region->slots[i];
+        unsigned char access = atomic_load_explicit(&s->access, memory_order_relaxed);
+        if (is_live(region, i) && access != SMEM_ACCESS_WRITE &&
+            smem_kernel_protect(smem_slot_data(region, i), region->slot_bytes, access) !=
+                0)
+            atomic_store(&s->access, SMEM_ACCESS_WRITE);
+    }
+}
+
+void smem_region_inherit(struct smem_region *region, bool visited)
 {
     uint32_t committed = atomic_load(&region->committed);
     region->charged = 0;
@@ -154,6 +167,8 @@ void smem_region_inherit(struct smem_region *region)
     enum smem_inheritance inheritance = smem_region_inheritance(region);
     if (inheritance == SMEM_INHERITS_NOTHING) {
         region->retired = true;
+        region->held_bytes = 0;
+        smem_region_forget_idle(region);
         atomic_store(&region->object.state, SMEM_REGION_GONE);
         (void)smem_region_hold_place(region); /* refused, it is tried when it matters */
         return;
@@ -165,6 +180,8 @@ void smem_region_inherit(struct smem_region *region)
             region->retired = true;
         }
     }
+    if (visited)
+        close_again(region, committed);
     if (region->options.lock == SECUREMEM_OFF)
         return;
     if (smem_region_batches(region))

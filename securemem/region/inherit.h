@@ -5,8 +5,11 @@
 
 #include "region/region.h"
 
-/* With every lock held, before anything else of the child uses the library. */
-void smem_region_inherit(struct smem_region *region);
+/*
+ * With every lock held, before anything else of the child uses the library; visited: a
+ * visitor of the parent was at work.
+ */
+void smem_region_inherit(struct smem_region *region, bool visited);
 
 /* What a child has of the region. */
 enum smem_inheritance {

@@ -13,7 +13,6 @@
 static struct smem_pool pool = {.object_size = sizeof(struct smem_region),
                                 .lasting = offsetof(struct smem_region, next)};
 static atomic_int visitors;
-static atomic_uint visits;
 
 /*
  * Emulators accept every advice and do nothing (qemu-user 7.2 gives 0 for any number). Who
@@ -333,7 +332,6 @@ void smem_region_each(void (*visit)(struct smem_region *region, void *context),
                       void *context)
 {
     atomic_fetch_add(&visitors, 1);
-    atomic_fetch_add(&visits, 1);
     smem_pool_each(&pool, visit_live, &(struct visit){visit, context});
     atomic_fetch_sub(&visitors, 1);
 }
@@ -341,11 +339,6 @@ void smem_region_each(void (*visit)(struct smem_region *region, void *context),
 bool smem_region_is_visited(void)
 {
     return atomic_load(&visitors) != 0;
-}
-
-unsigned smem_region_visits(void)
-{
-    return atomic_load(&visits);
 }
 
 void smem_slot_end(struct smem_region *region, uint32_t slot, enum smem_slot_state state)

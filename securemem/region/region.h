@@ -189,8 +189,9 @@ int smem_region_add_idle(struct smem_region *region, size_t allowance);
 /* Gives back what is committed and was never LIVE. 0 or a negative errno, recorded. */
 int smem_region_return_unused(struct smem_region *region);
 
-/* A LIVE or CACHED slot of a region that is GONE becomes RETURNED. */
+/* A LIVE or CACHED slot of a region that is GONE becomes RETURNED; all IDLE ones do. */
 void smem_region_forget(struct smem_region *region, uint32_t slot);
+void smem_region_forget_idle(struct smem_region *region);
 
 /*
  * The last IDLE slot becomes RETURNED: unlocked, dropped, without access. A negative
@@ -211,9 +212,8 @@ int smem_region_set_access(struct smem_region *region, uint32_t slot,
 void smem_region_each(void (*visit)(struct smem_region *region, void *context),
                       void *context);
 
-/* Whether a visitor is at work, and how many there were. */
+/* Whether a visitor is at work. */
 bool smem_region_is_visited(void);
-unsigned smem_region_visits(void);
 
 /*
  * A slot stops to be LIVE; waits for visitors, who may have seen it so, with its size and

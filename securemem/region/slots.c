@@ -232,6 +232,17 @@ void smem_region_forget(struct smem_region *region, uint32_t slot)
     smem_region_check(region);
 }
 
+void smem_region_forget_idle(struct smem_region *region)
+{
+    while (region->idle > 0) {
+        uint32_t slot = pop(region, &region->idle_head);
+        region->idle--;
+        push(region, &region->returned_head, slot);
+        region->returned++;
+        smem_slot_set_state(region, slot, SMEM_SLOT_RETURNED);
+    }
+}
+
 /*
  * Guard regions cannot be installed under a lock, so the slot is unlocked, filled with
  * guards, which drops its pages, and locked again, which merges it with its neighbours:

@@ -11,6 +11,8 @@
 /* Each try meets another thread that closes the same secret; this many are not chance. */
 #define TRIES 100
 
+static atomic_uint wipes;
+
 struct wiper {
     enum smem_wipe_extent extent;
     int zeros; /* a descriptor of /dev/zero, or a negative errno */
@@ -120,8 +122,14 @@ static void wipe_region(struct smem_region *region, void *context)
 size_t smem_wipe_regions(enum smem_wipe_extent extent)
 {
     struct wiper wiper = {.extent = extent, .zeros = smem_kernel_open("/dev/zero")};
+    atomic_fetch_add(&wipes, 1);
     smem_region_each(wipe_region, &wiper);
     if (wiper.zeros >= 0)
         (void)smem_kernel_close(wiper.zeros); /* nothing was written to it */
     return wiper.failed;
+}
+
+unsigned smem_wipe_count(void)
+{
+    return atomic_load(&wipes);
 }

@@ -17,4 +17,7 @@ enum smem_wipe_extent {
  */
 size_t smem_wipe_regions(enum smem_wipe_extent extent);
 
+/* How many times that was begun. */
+unsigned smem_wipe_count(void);
+
 #endif

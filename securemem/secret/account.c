@@ -99,6 +99,19 @@ void smem_account_add(securemem_arena *arena, struct smem_region *region)
     list(arena, region);
 }
 
+static void count(securemem_arena *arena, struct smem_region *region, void *context)
+{
+    (void)context;
+    arena->held_bytes += region->held_bytes;
+    arena->idle_bytes += region->idle * region->slot_bytes;
+}
+
+void smem_account_recount(securemem_arena *arena)
+{
+    arena->held_bytes = arena->idle_bytes = 0;
+    smem_account_each(arena, count, NULL);
+}
+
 size_t smem_account_allowance(const securemem_arena *arena)
 {
     size_t budget = arena->options.budget;

@@ -46,6 +46,9 @@ struct smem_before smem_account_look(const struct smem_region *region);
 void smem_account_settle(securemem_arena *arena, struct smem_region *region,
                          struct smem_before before);
 
+/* In a forked child: regions may be gone, and hold nothing. */
+void smem_account_recount(securemem_arena *arena);
+
 /* What the arena's budget leaves, in bytes. */
 size_t smem_account_allowance(const securemem_arena *arena);
 

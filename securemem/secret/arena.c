@@ -22,6 +22,7 @@ static struct smem_pool pool = {.object_size = sizeof(struct securemem_arena),
 /* Stripes are dealt out in turn. */
 static atomic_uint next_stripe;
 static _Atomic(securemem_arena *) default_arena;
+static atomic_uint ended_arenas; /* in state ENDED */
 
 static bool is_policy(securemem_policy policy)
 {
@@ -89,6 +90,7 @@ static void inherit_arena(void *object, void *context)
     unsigned stripe = smem_stripe_of(&arena->object);
     smem_lock_stripe(stripe);
     arena->lent_bytes = 0;
+    smem_account_recount(arena);
     smem_account_each(arena, inherit_region, context);
     smem_unlock_stripe(stripe);
 }
@@ -97,6 +99,73 @@ static void inherit(void)
 {
     smem_cache_inherit();
     smem_pool_each(&pool, inherit_arena, NULL);
+}
+
+/* The first broken canary that destroying meets, and whether something has to stay. */
+struct ending {
+    const void *broken;
+    bool incomplete;
+};
+
+static void end_slot(struct smem_region *region, uint32_t slot, struct ending *ending)
+{
+    if (smem_arena_wipe_slot(region, slot, &ending->broken) != 0)
+        ending->incomplete = true;
+    else
+        smem_region_keep(region, slot);
+}
+
+static void end_region(securemem_arena *arena, struct smem_region *region, void *context)
+{
+    struct ending *ending = context;
+    /* A child that did not inherit its pages has only the bookkeeping to end. */
+    bool mapped = atomic_load(&region->object.state) == SMEM_REGION_LIVE;
+    for (uint32_t i = 0; i < region->used; i++) {
+        enum smem_slot_state state = smem_slot_state(region, i);
+        if (mapped && state != SMEM_SLOT_IDLE && state != SMEM_SLOT_RETURNED)
+            end_slot(region, i, ending);
+    }
+    if ((!mapped || region->live == 0) && smem_account_end(arena, region) == 0)
+        return;
+    smem_arena_unlock_region(arena, region); /* recorded */
+    ending->incomplete = true;
+}
+
+/* With the stripe held: wipes and releases what the kernel lets it. */
+static void end(securemem_arena *arena, struct ending *ending)
+{
+    ending->incomplete = false;
+    smem_account_each(arena, end_region, ending);
+    if (ending->incomplete) {
+        atomic_store(&arena->object.state, SMEM_ARENA_ENDED);
+        atomic_fetch_add(&ended_arenas, 1);
+    } else {
+        smem_pool_give(&pool, arena);
+    }
+}
+
+static void retry_ended(void *object, void *context)
+{
+    securemem_arena *arena = object;
+    unsigned stripe = smem_stripe_of(&arena->object);
+    smem_lock_stripe(stripe);
+    if (smem_stripe_of(&arena->object) == stripe &&
+        atomic_load(&arena->object.state) == SMEM_ARENA_ENDED) {
+        atomic_fetch_sub(&ended_arenas, 1);
+        end(arena, context);
+    }
+    smem_unlock_stripe(stripe);
+}
+
+/* Arenas that could not be destroyed: now, perhaps. */
+static void retry_all_ended(void)
+{
+    if (atomic_load_explicit(&ended_arenas, memory_order_relaxed) == 0)
+        return;
+    struct ending ending = {0};
+    smem_pool_each(&pool, retry_ended, &ending);
+    if (ending.broken != NULL)
+        smem_misuse(SECUREMEM_MISUSE_CANARY, ending.broken);
 }
 
 static int create(const securemem_arena_options *options, enum smem_arena_state state,
@@ -130,6 +199,7 @@ securemem_arena *securemem_arena_create(const securemem_arena_options *options)
 {
     static const securemem_arena_options defaults;
     securemem_arena *arena;
+    retry_all_ended();
     int result = create(options == NULL ? &defaults : options, SMEM_ARENA_LIVE, &arena);
     if (result != 0) {
         errno = -result;
@@ -185,7 +255,7 @@ int securemem_arena_trim(securemem_arena *arena)
     const void *broken = NULL;
     smem_cache_recall(arena, &broken);
     arena->reserved_bytes = 0;
-    int result = smem_arena_trim(arena, 0);
+    int result = smem_arena_retry_and_trim(arena, &broken);
     smem_arena_release(arena);
     if (broken != NULL)
         smem_misuse(SECUREMEM_MISUSE_CANARY, broken);
@@ -220,44 +290,13 @@ int securemem_arena_check(securemem_arena *arena)
                           "what wrote there");
 }
 
-/* The first broken canary that destroying meets, and whether something has to stay. */
-struct ending {
-    const void *broken;
-    bool incomplete;
-};
-
-static void end_slot(struct smem_region *region, uint32_t slot, struct ending *ending)
-{
-    if (smem_arena_wipe_slot(region, slot, &ending->broken) != 0)
-        ending->incomplete = true;
-    else
-        smem_region_keep(region, slot);
-}
-
-static void end_region(securemem_arena *arena, struct smem_region *region, void *context)
-{
-    struct ending *ending = context;
-    /* A child that did not inherit its pages has only the bookkeeping to end. */
-    bool mapped = atomic_load(&region->object.state) == SMEM_REGION_LIVE;
-    for (uint32_t i = 0; i < region->used; i++) {
-        enum smem_slot_state state = smem_slot_state(region, i);
-        if (mapped && state != SMEM_SLOT_IDLE && state != SMEM_SLOT_RETURNED)
-            end_slot(region, i, ending);
-    }
-    if (mapped && region->live > 0)
-        return;
-    if (smem_account_end(arena, region) != 0) {
-        smem_arena_unlock_region(arena, region); /* recorded; it is wiped */
-        ending->incomplete = true;
-    }
-}
-
 void securemem_arena_destroy(securemem_arena *arena)
 {
     if (arena == NULL)
         return;
     int saved_errno = errno;
     struct ending ending = {0};
+    retry_all_ended();
     if (!smem_arena_acquire(arena)) {
         smem_misuse(SECUREMEM_MISUSE_NOT_AN_ARENA, arena);
     } else if (atomic_load(&arena->object.state) == SMEM_ARENA_DEFAULT) {
@@ -268,11 +307,7 @@ void securemem_arena_destroy(securemem_arena *arena)
         atomic_store(&arena->life, smem_account_serial());
         smem_account_renew_epoch(
             arena); /* caches of it are forgotten, they hold nothing */
-        smem_account_each(arena, end_region, &ending);
-        if (ending.incomplete)
-            atomic_store(&arena->object.state, SMEM_ARENA_ENDED);
-        else
-            smem_pool_give(&pool, arena);
+        end(arena, &ending);
         smem_unlock_stripe(stripe);
     }
     if (ending.broken != NULL)

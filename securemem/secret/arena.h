@@ -13,6 +13,7 @@
 #ifndef SMEM_ARENA_H
 #define SMEM_ARENA_H
 
+#include <errno.h>
 #include <securemem/arena.h>
 
 #include "region/region.h"
@@ -66,6 +67,12 @@ int smem_arena_take_page(securemem_arena *arena, struct smem_region **region,
 int smem_arena_take_idle_page(securemem_arena *arena, struct smem_region **region,
                               uint32_t *slot);
 
+/* Whether a preferred protection was refused for want of room: locks, or mappings. */
+static inline bool smem_arena_falls_short(const struct smem_region *region, uint32_t slot)
+{
+    return region->slots[slot].lock_refused == ENOMEM || region->guards_refused == ENOMEM;
+}
+
 /* With the stripe held: as securemem_arena_reserve. */
 int smem_arena_reserve(securemem_arena *arena, size_t bytes);
 
@@ -85,12 +92,18 @@ void smem_arena_check_slot(const struct smem_region *region, uint32_t slot,
 void smem_arena_give_slot(securemem_arena *arena, struct smem_region *region,
                           uint32_t slot);
 
-/* With the stripe held: as securemem_arena_trim, but for keep idle bytes. */
+/*
+ * With the stripe held: gives idle memory back until no more than keep bytes of it are
+ * left, or the kernel refuses. 0 or a negative errno, recorded.
+ */
 int smem_arena_trim(securemem_arena *arena, size_t keep);
 
+/* The same, after another try at what could not be wiped; as smem_arena_wipe_slot. */
+int smem_arena_retry_and_trim(securemem_arena *arena, const void **broken);
+
 /*
- * With the stripe held: a region without a LIVE or HELD slot that the kernel refuses to
- * unmap gives back its locks.
+ * With the stripe held: a region that cannot be unmapped gives back the locks of what
+ * holds no secret.
  */
 void smem_arena_unlock_region(securemem_arena *arena, struct smem_region *region);
 

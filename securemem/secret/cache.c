@@ -312,9 +312,30 @@ void smem_cache_fill_guarded(securemem_arena *arena)
     }
 }
 
+/* With the stripe held: what the thread has of the living arena, out of date or not. */
+static struct smem_cache *own(const securemem_arena *arena)
+{
+    struct smem_cache *cache = smem_thread_self == NULL
+                                   ? NULL
+                                   : smem_thread_self->caches[smem_cache_place(arena)];
+    return cache != NULL && cache->arena == arena &&
+                   cache->life == atomic_load(&arena->life)
+               ? cache
+               : NULL;
+}
+
+bool smem_cache_holds(const securemem_arena *arena)
+{
+    const struct smem_cache *cache = own(arena);
+    uint32_t count = cache == NULL ? 0 : cache->guarded.count;
+    for (unsigned i = 0; cache != NULL && i < SMEM_SIZE_CLASSES; i++)
+        count += cache->counts[i];
+    return count > 0;
+}
+
 void smem_cache_recall(securemem_arena *arena, const void **broken)
 {
-    struct smem_cache *cache = entered(arena);
+    struct smem_cache *cache = own(arena);
     if (cache != NULL)
         empty(cache, broken);
     smem_account_renew_epoch(arena);

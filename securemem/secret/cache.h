@@ -189,6 +189,9 @@ void smem_cache_fill_guarded(securemem_arena *arena);
 /* With the stripe held: a cached secret goes into the thread's cache, or to its page. */
 void smem_cache_give(securemem_arena *arena, unsigned class, struct smem_packed packed);
 
+/* With the stripe held: whether this thread caches anything of the arena. */
+bool smem_cache_holds(const securemem_arena *arena);
+
 /*
  * With the stripe held: what this thread caches of the arena goes back; other threads
  * follow when they next use it. The first broken canary goes to *broken.

@@ -89,7 +89,7 @@ static uint64_t word_at(const char *address, uint64_t word)
     return word >> bits | word << ((64 - bits) % 64);
 }
 
-static uint64_t load(const char *address)
+SMEM_LOOKS_AGAIN static uint64_t load(const char *address)
 {
     uint64_t word;
     memcpy(&word, address, sizeof word);
@@ -97,7 +97,7 @@ static uint64_t load(const char *address)
 }
 
 /* Eight words at a time, which compilers turn into vectors; then the rest. */
-static bool filled(const char *start, const char *end, uint64_t word)
+SMEM_LOOKS_AGAIN static bool filled(const char *start, const char *end, uint64_t word)
 {
     size_t length = (size_t)(end - start), at = 0;
     uint64_t expected = word_at(start, word), differ = 0;
@@ -113,11 +113,16 @@ static bool filled(const char *start, const char *end, uint64_t word)
     return differ == 0;
 }
 
-/* The bytes of the slot behind the secret. */
+/*
+ * The bytes of the slot behind the secret. The size may be changing, in another thread's
+ * hands, but there are none outside the slot.
+ */
 static char *after_secret(const struct smem_region *region, uint32_t slot)
 {
     size_t size = atomic_load_explicit(&region->slots[slot].size, memory_order_relaxed);
-    return smem_slot_secret(region, slot) + size;
+    char *after = smem_slot_secret(region, slot) + size;
+    char *end = smem_slot_data(region, slot) + region->slot_bytes;
+    return after < end ? after : end;
 }
 
 void smem_canary_write(struct smem_region *region, uint32_t slot)

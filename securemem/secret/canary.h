@@ -11,6 +11,13 @@
 
 #include "region/region.h"
 
+/*
+ * A canary that another thread may be about to write is broken if it is so each of so many
+ * times: each time that thread would have to be as far with another secret.
+ */
+#define SMEM_LOOKS       16U
+#define SMEM_LOOKS_AGAIN __attribute__((no_sanitize("thread")))
+
 /* A packed secret has no fewer bytes of canary behind it. */
 #define SMEM_CANARY_LEAST 8U
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* Slots for secrets, and pages for packed ones: which region gives one. */
-#include <errno.h>
-
 #include "region/budget.h"
 #include "region/error.h"
 #include "secret/account.h"
@@ -200,6 +198,24 @@ static bool made_room(securemem_arena *arena)
     return true;
 }
 
+/*
+ * Takes a slot or a page, by take_one; a refusal, also of what is only preferred, is taken
+ * once it is sure that no idle memory stands in the way.
+ */
+static int insist(securemem_arena *arena,
+                  int (*take_one)(securemem_arena *arena, size_t pages,
+                                  struct smem_region **region, uint32_t *slot),
+                  size_t pages, struct smem_region **region, uint32_t *slot)
+{
+    int result = take_one(arena, pages, region, slot);
+    bool room = arena->idle_bytes > arena->reserved_bytes;
+    if (result == 0 && (!smem_arena_falls_short(*region, *slot) || !room))
+        return 0;
+    if (result == 0)
+        smem_arena_give_slot(arena, *region, *slot);
+    return made_room(arena) ? take_one(arena, pages, region, slot) : result;
+}
+
 int smem_arena_take_slot(securemem_arena *arena, size_t size, struct smem_region **region,
                          uint32_t *slot)
 {
@@ -210,28 +226,23 @@ int smem_arena_take_slot(securemem_arena *arena, size_t size, struct smem_region
         return smem_error_own("mlock", ENOMEM,
                               "the size is larger than the machine's memory; make it "
                               "smaller");
-    int result = take(arena, pages, region, slot);
-    if (result != 0 && made_room(arena))
-        result = take(arena, pages, region, slot);
-    return result;
+    return insist(arena, take, pages, region, slot);
 }
 
-static int take_page(securemem_arena *arena, struct smem_region **region, uint32_t *slot)
+static int take_run(securemem_arena *arena, size_t pages, struct smem_region **region,
+                    uint32_t *slot)
 {
-    int result = take_from_listed(arena, (struct want){.pages = 1, .kind = SMEM_RUN},
+    int result = take_from_listed(arena, (struct want){.pages = pages, .kind = SMEM_RUN},
                                   region, slot);
     if (result == -ENOENT)
-        result = take_from_new(arena, 1, SMEM_RUN, 0, region, slot);
+        result = take_from_new(arena, pages, SMEM_RUN, 0, region, slot);
     return result;
 }
 
 int smem_arena_take_page(securemem_arena *arena, struct smem_region **region,
                          uint32_t *slot)
 {
-    int result = take_page(arena, region, slot);
-    if (result != 0 && made_room(arena))
-        result = take_page(arena, region, slot);
-    return result;
+    return insist(arena, take_run, 1, region, slot);
 }
 
 int smem_arena_take_idle_page(securemem_arena *arena, struct smem_region **region,

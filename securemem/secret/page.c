@@ -1,13 +1,35 @@
 /* SPDX-License-Identifier: ISC */
 #include "secret/page.h"
 
+#include "region/wipe.h"
+
+/* Whether each of 8 bytes is that of the pattern, or zero. */
+SMEM_LOOKS_AGAIN static bool is_partly(const volatile char *bytes, uint64_t pattern)
+{
+    for (unsigned i = 0; i < sizeof pattern; i++)
+        if (bytes[i] != 0 &&
+            (unsigned char)bytes[i] != (pattern >> i * CHAR_BIT & UCHAR_MAX))
+            return false;
+    return true;
+}
+
+bool smem_packed_was_wiped(const char *secret, size_t size, size_t stride)
+{
+    if (smem_wipe_count() == 0)
+        return false;
+    uint64_t pattern = smem_canary_for(secret);
+    return is_partly(secret + stride - sizeof pattern, pattern) &&
+           is_partly(secret + size, smem_turned(pattern, size));
+}
+
 bool smem_packed_resize(struct smem_packed packed, unsigned class, size_t size,
                         bool canary)
 {
     size_t stride = smem_size_classes[class].stride;
     uint16_t word = atomic_load_explicit(packed.word, memory_order_relaxed);
     size_t old_size = smem_word_size(word), kept = old_size < size ? old_size : size;
-    bool intact = !canary || smem_packed_intact(packed.secret, old_size, stride);
+    bool intact = !canary || smem_packed_intact(packed.secret, old_size, stride) ||
+                  smem_packed_was_wiped(packed.secret, old_size, stride);
     memset(packed.secret + kept, 0, stride - kept);
     __asm__ volatile("" : : "r"(packed.secret) : "memory");
     if (canary)
@@ -41,12 +63,42 @@ struct checking {
     const void **broken;
 };
 
+/* As smem_packed_intact, of bytes that another thread may be writing. */
+SMEM_LOOKS_AGAIN static bool looks_intact(const char *secret, size_t size, size_t stride)
+{
+    uint64_t pattern = smem_canary_for(secret), first = smem_turned(pattern, size);
+    const volatile char *after = secret + size, *end = secret + stride - sizeof pattern;
+    uint64_t differ = 0;
+    for (unsigned i = 0; i < sizeof pattern; i++) {
+        differ |= (unsigned char)after[i] ^ (first >> i * CHAR_BIT & UCHAR_MAX);
+        differ |= (unsigned char)end[i] ^ (pattern >> i * CHAR_BIT & UCHAR_MAX);
+    }
+    return differ == 0;
+}
+
+/*
+ * Its thread may free the secret meanwhile and begin another there: a canary that is gone
+ * is looked at again, as long as there is a live secret.
+ */
+static bool is_broken(struct smem_packed packed, size_t stride)
+{
+    for (unsigned i = 0; i < SMEM_LOOKS; i++) {
+        uint16_t word = atomic_load_explicit(packed.word, memory_order_acquire);
+        size_t size = smem_word_size(word);
+        if (!smem_word_is_live(word) || looks_intact(packed.secret, size, stride) ||
+            smem_packed_was_wiped(packed.secret, size, stride))
+            return false;
+        atomic_signal_fence(memory_order_seq_cst);
+    }
+    return true;
+}
+
 static void check_one(void *context, struct smem_packed packed, uint16_t word,
                       size_t stride)
 {
     const struct checking *checking = context;
     if (smem_word_is_live(word) && checking->canary && *checking->broken == NULL &&
-        !smem_packed_intact(packed.secret, smem_word_size(word), stride))
+        is_broken(packed, stride))
         *checking->broken = packed.secret;
 }
 
@@ -81,10 +133,11 @@ struct showing {
 static void show_one(void *context, struct smem_packed packed, uint16_t word,
                      size_t stride)
 {
-    (void)stride;
     const struct showing *showing = context;
     if (smem_word_is_live(word))
         showing->visit(showing->context, packed.secret, smem_word_size(word));
+    else if (smem_word_state(word) == SMEM_WORD_CACHED) /* perhaps not wiped yet */
+        showing->visit(showing->context, packed.secret, stride);
 }
 
 void smem_packed_secrets(struct smem_region *region, uint32_t slot,

@@ -219,7 +219,7 @@ static inline void smem_packed_begin(struct smem_packed packed, size_t size,
     if (canary)
         smem_packed_mark(packed.secret, size, smem_size_classes[class].stride);
     atomic_store_explicit(packed.word, smem_word_of(SMEM_WORD_LIVE, size, align_log2),
-                          memory_order_relaxed);
+                          memory_order_release);
 }
 
 /* A live secret becomes cached, wiped. False, with nothing changed, if its canary is not. */
@@ -229,11 +229,23 @@ static inline bool smem_packed_end(struct smem_packed packed, size_t size, unsig
     size_t stride = smem_size_classes[class].stride;
     if (canary && !smem_packed_intact(packed.secret, size, stride))
         return false;
-    smem_packed_wipe(packed.secret, stride);
+    /*
+     * Whoever sees a canary that is gone then sees that the secret is not live: at once, or
+     * where processors reorder by one of SMEM_LOOKS.
+     */
     atomic_store_explicit(packed.word, smem_word_of(SMEM_WORD_CACHED, 0, 0),
                           memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    smem_packed_wipe(packed.secret, stride);
     return true;
 }
+
+/*
+ * Whether a canary that is not intact may be so because of securemem_wipe_all, which finds
+ * a secret's size and then its bytes: of one that ended meanwhile, and began again with
+ * fewer, it wipes the canary too. Bytes of it are then zero, or as they were.
+ */
+bool smem_packed_was_wiped(const char *secret, size_t size, size_t stride);
 
 /*
  * Gives a live secret another size of the class: what goes is wiped, what comes is zero.

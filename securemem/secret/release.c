@@ -11,12 +11,20 @@ void smem_arena_check_slot(const struct smem_region *region, uint32_t slot,
 {
     unsigned char access =
         atomic_load_explicit(&region->slots[slot].access, memory_order_relaxed);
-    if (access == SMEM_ACCESS_NONE)
+    if (access == SMEM_ACCESS_NONE || *broken != NULL)
         return;
-    if (region->kind == SMEM_RUN)
+    if (region->kind == SMEM_RUN) {
         smem_packed_check(region, slot, broken);
-    else if (!smem_canary_intact(region, slot) && *broken == NULL)
-        *broken = smem_slot_secret(region, slot);
+        return;
+    }
+    /* In another thread's hands, it may be freed and be another secret meanwhile. */
+    enum smem_slot_state state = smem_slot_state(region, slot);
+    for (unsigned i = 0; i < SMEM_LOOKS; i++) {
+        if (smem_slot_state(region, slot) != state || smem_canary_intact(region, slot))
+            return;
+        atomic_signal_fence(memory_order_seq_cst);
+    }
+    *broken = smem_slot_secret(region, slot);
 }
 
 int smem_arena_wipe_slot(struct smem_region *region, uint32_t slot, const void **broken)
@@ -55,10 +63,11 @@ void smem_arena_give_slot(securemem_arena *arena, struct smem_region *region,
     smem_account_settle(arena, region, before);
 }
 
-/* What trimming goes on with: its result, and the idle bytes that stay. */
+/* What trimming goes on with: the idle bytes that stay, its result, a broken canary. */
 struct trimming {
     size_t keep;
     int result;
+    const void *broken;
 };
 
 static void note(struct trimming *trimming, int result)
@@ -68,14 +77,15 @@ static void note(struct trimming *trimming, int result)
 }
 
 /* Secrets that could not be wiped when they were freed: now, perhaps. */
-static void retry_held(securemem_arena *arena, struct smem_region *region,
-                       struct trimming *trimming)
+static void retry_held(securemem_arena *arena, struct smem_region *region, void *context)
 {
+    struct trimming *trimming = context;
+    if (atomic_load(&region->object.state) != SMEM_REGION_LIVE)
+        return;
     for (uint32_t i = 0; i < region->used; i++) {
         if (smem_slot_state(region, i) != SMEM_SLOT_HELD)
             continue;
-        const void *broken = NULL;
-        int wiped = smem_arena_wipe_slot(region, i, &broken);
+        int wiped = smem_arena_wipe_slot(region, i, &trimming->broken);
         note(trimming, wiped);
         if (wiped != 0)
             continue;
@@ -105,7 +115,6 @@ static void trim_region(securemem_arena *arena, struct smem_region *region, void
     struct trimming *trimming = context;
     if (atomic_load(&region->object.state) != SMEM_REGION_LIVE)
         return;
-    retry_held(arena, region, trimming);
     size_t idle = region->idle * region->slot_bytes;
     if (region->live == 0 && arena->idle_bytes - idle >= trimming->keep) {
         int ended = smem_account_end(arena, region);
@@ -123,8 +132,18 @@ int smem_arena_trim(securemem_arena *arena, size_t keep)
     return trimming.result;
 }
 
+int smem_arena_retry_and_trim(securemem_arena *arena, const void **broken)
+{
+    struct trimming retrying = {.broken = *broken};
+    smem_account_each(arena, retry_held, &retrying);
+    int result = smem_arena_trim(arena, 0);
+    *broken = retrying.broken;
+    return retrying.result != 0 ? retrying.result : result;
+}
+
 void smem_arena_unlock_region(securemem_arena *arena, struct smem_region *region)
 {
     return_idle(arena, region, &(struct trimming){0});
-    smem_region_unlock(region);
+    if (region->live == 0)
+        smem_region_unlock(region);
 }

@@ -6,6 +6,7 @@
 
 #include "region/error.h"
 #include "region/locks.h"
+#include "region/wipe.h"
 #include "secret/cache.h"
 #include "secret/copy.h"
 #include "secret/misuse.h"
@@ -25,24 +26,25 @@ static bool has_access_of_its_own(const struct smem_place *place)
            (s->resting_access != SMEM_ACCESS_WRITE || s->open_scopes > 0);
 }
 
-static int make_like(const struct smem_place *old, size_t size, struct smem_place *out)
+static int make_like(const struct smem_place *old, size_t size, struct smem_place *out,
+                     const void **broken)
 {
     securemem_arena *arena = old->region->owner;
     unsigned align_log2 = smem_place_align_log2(old);
     return has_access_of_its_own(old)
-               ? smem_secret_make_guarded(arena, size, align_log2, out)
-               : smem_secret_make(arena, size, align_log2, out);
+               ? smem_secret_make_guarded(arena, size, align_log2, out, broken)
+               : smem_secret_make(arena, size, align_log2, out, broken);
 }
 
 static void copy(const struct smem_place *from, const struct smem_place *to)
 {
     size_t old_size = smem_place_size(from), size = smem_place_size(to);
-    unsigned visits = smem_region_visits();
+    unsigned wipes = smem_wipe_count();
     bool visited = smem_region_is_visited();
     smem_copy(smem_place_secret(to), smem_place_secret(from),
               old_size < size ? old_size : size);
     /* A wiper that was past the new place has missed what is there now. */
-    if (visited || smem_region_visits() != visits)
+    if (visited || smem_wipe_count() != wipes)
         sodium_memzero(smem_place_secret(to), size);
 }
 
@@ -60,7 +62,8 @@ static void undo(struct smem_place place)
  * writable. On failure nothing has changed. The old one's access is put back; where the
  * kernel refuses that it is as its slot says.
  */
-static int copy_to_new(const struct smem_place *old, size_t size, struct smem_place *out)
+static int copy_to_new(const struct smem_place *old, size_t size, struct smem_place *out,
+                       const void **broken)
 {
     enum smem_kernel_access access =
         smem_place_is_packed(old) ? SMEM_ACCESS_WRITE : access_of(old);
@@ -69,7 +72,7 @@ static int copy_to_new(const struct smem_place *old, size_t size, struct smem_pl
         if (result != 0)
             return result;
     }
-    int result = make_like(old, size, out);
+    int result = make_like(old, size, out, broken);
     if (result == 0)
         copy(old, out);
     if (access != SMEM_ACCESS_NONE)
@@ -99,7 +102,7 @@ static int hand_over(const struct smem_place *old, const struct smem_place *new)
 static int move(struct smem_place *place, size_t size, const void **broken)
 {
     struct smem_place new;
-    int result = copy_to_new(place, size, &new);
+    int result = copy_to_new(place, size, &new, broken);
     if (result != 0)
         return result;
     result = hand_over(place, &new);
@@ -140,11 +143,14 @@ void *securemem_dup(const void *secret)
 {
     smem_cache_prepare_for(secret);
     struct smem_place old, new;
+    const void *broken = NULL;
     int result = smem_place_need("securemem_dup", secret, &old);
     if (result == 0) {
-        result = copy_to_new(&old, smem_place_size(&old), &new);
+        result = copy_to_new(&old, smem_place_size(&old), &new, &broken);
         smem_place_release(&old);
     }
+    if (broken != NULL)
+        smem_misuse(SECUREMEM_MISUSE_CANARY, broken);
     if (result == 0)
         return smem_place_secret(&new);
     errno = -result;

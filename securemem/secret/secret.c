@@ -26,10 +26,14 @@ static unsigned packed_class(const securemem_arena *arena, size_t size,
 }
 
 static int make_packed(securemem_arena *arena, size_t size, unsigned align_log2,
-                       unsigned class, struct smem_place *out)
+                       unsigned class, struct smem_place *out, const void **broken)
 {
     struct smem_packed packed;
     int result = smem_cache_take(arena, class, &packed);
+    if (result != 0 && smem_cache_holds(arena)) {
+        smem_cache_recall(arena, broken);
+        result = smem_cache_take(arena, class, &packed);
+    }
     if (result != 0)
         return result;
     bool canary = smem_packed_canary(&arena->options) != 0;
@@ -41,12 +45,27 @@ static int make_packed(securemem_arena *arena, size_t size, unsigned align_log2,
     return 0;
 }
 
+/* What is refused, also if only preferred, may be what this thread caches. */
+static int take_slot(securemem_arena *arena, size_t size, struct smem_region **region,
+                     uint32_t *slot, const void **broken)
+{
+    int result = smem_arena_take_slot(arena, size, region, slot);
+    if (result == 0 && !smem_arena_falls_short(*region, *slot))
+        return 0;
+    if (!smem_cache_holds(arena))
+        return result;
+    if (result == 0)
+        smem_arena_give_slot(arena, *region, *slot);
+    smem_cache_recall(arena, broken);
+    return smem_arena_take_slot(arena, size, region, slot);
+}
+
 int smem_secret_make_guarded(securemem_arena *arena, size_t size, unsigned align_log2,
-                             struct smem_place *out)
+                             struct smem_place *out, const void **broken)
 {
     struct smem_region *region;
     uint32_t slot;
-    int result = smem_arena_take_slot(arena, size, &region, &slot);
+    int result = take_slot(arena, size, &region, &slot, broken);
     if (result != 0)
         return result;
     struct smem_slot *s = &region->slots[slot];
@@ -60,11 +79,11 @@ int smem_secret_make_guarded(securemem_arena *arena, size_t size, unsigned align
 }
 
 int smem_secret_make(securemem_arena *arena, size_t size, unsigned align_log2,
-                     struct smem_place *out)
+                     struct smem_place *out, const void **broken)
 {
     unsigned class = packed_class(arena, size, align_log2);
-    return class == 0 ? smem_secret_make_guarded(arena, size, align_log2, out)
-                      : make_packed(arena, size, align_log2, class, out);
+    return class == 0 ? smem_secret_make_guarded(arena, size, align_log2, out, broken)
+                      : make_packed(arena, size, align_log2, class, out, broken);
 }
 
 bool smem_secret_resize(const struct smem_place *place, size_t size, const void **broken)
@@ -89,7 +108,8 @@ static void end_packed(struct smem_place place, const void **broken)
     bool canary = smem_packed_canary(&place.region->options) != 0;
     size_t size = smem_place_size(&place);
     if (!smem_packed_end(packed, size, class, canary)) {
-        *broken = packed.secret;
+        if (!smem_packed_was_wiped(packed.secret, size, smem_size_classes[class].stride))
+            *broken = packed.secret;
         (void)smem_packed_end(packed, size, class, false);
     }
     smem_cache_give(place.region->owner, class, packed);
@@ -130,10 +150,13 @@ static void *make(securemem_arena *arena, size_t size, unsigned align_log2)
         return refuse(smem_error_argument("arena", "it is not a live arena"));
     struct smem_place place;
     struct smem_low low = {0};
-    int result = smem_secret_make(arena, size, align_log2, &place);
+    const void *broken = NULL;
+    int result = smem_secret_make(arena, size, align_log2, &place, &broken);
     if (result == 0)
         low = smem_arena_low(arena);
     smem_arena_release(arena);
+    if (broken != NULL)
+        smem_misuse(SECUREMEM_MISUSE_CANARY, broken);
     if (result != 0)
         return refuse(result);
     smem_arena_tell_low(arena, low);

@@ -8,13 +8,16 @@
 /* The power of two of SECUREMEM_ALIGNMENT. */
 #define SMEM_ALIGN_LOG2 4
 
-/* With the arena's stripe held: a new secret. 0 or a negative errno, recorded. */
+/*
+ * With the arena's stripe held: a new secret. 0 or a negative errno, recorded. A broken
+ * canary that is met on the way, in what this thread caches, goes to *broken.
+ */
 int smem_secret_make(securemem_arena *arena, size_t size, unsigned align_log2,
-                     struct smem_place *out);
+                     struct smem_place *out, const void **broken);
 
 /* The same, but guarded in an arena of packed ones too. */
 int smem_secret_make_guarded(securemem_arena *arena, size_t size, unsigned align_log2,
-                             struct smem_place *out);
+                             struct smem_place *out, const void **broken);
 
 /*
  * With its stripe held: gives a packed secret another size where it is; false, with

@@ -97,14 +97,13 @@ const char *play(const struct scenario *scenario, const struct variant *variant,
     stage_end(&stage);
     /*
      * What munmap refuses to an act that cannot say so stays mapped, but not locked:
-     * bookkeeping, and regions of an arena that has ended. Told, the caller tries again.
+     * bookkeeping. Told, the caller tries again.
      */
     bool unmaps = plan->function == FAULT_UNMAP && stage.refused == 0;
     *clean = check_holdings(&before, false) == NULL;
     if (wrong == NULL && held)
         wrong = wipe_held(&stage);
-    /* An arena that ended while the kernel refused keeps what it could not wipe. */
-    if (wrong == NULL && single && !(held && stage.destroyed))
+    if (wrong == NULL && single)
         wrong = check_holdings(&before, unmaps);
     return wrong;
 }

@@ -120,6 +120,12 @@ void stage_end(struct stage *stage)
 {
     for (size_t i = 0; i < stage->count; i++)
         securemem_free(stage->secrets[i].at);
-    if (!stage->destroyed)
+    if (!stage->destroyed) {
         securemem_arena_destroy(stage->arena);
+        return;
+    }
+    /* What a fault left of the arena goes when the next one is made. */
+    securemem_arena *next = securemem_arena_create(NULL);
+    need(next != NULL, "arena");
+    securemem_arena_destroy(next);
 }

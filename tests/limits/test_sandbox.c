@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Sandboxes that refuse system calls, as container runtimes and systemd set them up. */
 #include <errno.h>
+#include <pthread.h>
 #include <securemem.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -244,6 +245,51 @@ static void with_mprotect_refused_a_closed_secret_is_held_locked(void **state)
         SKIP("this kernel has no seccomp filters");
 }
 
+static struct refusal no_mprotect = {.number = SYS_mprotect, .error = EPERM};
+
+static void *destroy_in_a_sandbox(void *arena)
+{
+    refuse(&no_mprotect);
+    securemem_arena_destroy(arena);
+    return NULL;
+}
+
+/* The sandbox is one thread's; another arena is made outside of it. */
+static int destroy_what_cannot_be_wiped(void *argument)
+{
+    securemem_arena *arena =
+        securemem_arena_create(&(securemem_arena_options){.idle = SIZE_MAX});
+    unsigned char *closed = securemem_arena_alloc(arena, SIZE), bytes[SIZE];
+    void *others[20];
+    for (int i = 0; i < 20; i++)
+        others[i] = securemem_arena_alloc(arena, SIZE);
+    for (int i = 0; i < 20; i++)
+        securemem_free(others[i]);
+    NEED(closed != NULL);
+    memset(closed, 'c', SIZE);
+    NEED(securemem_set_access(closed, SECUREMEM_NONE) == 0);
+    pthread_t thread;
+    NEED(pthread_create(&thread, NULL, destroy_in_a_sandbox, arena) == 0);
+    NEED(pthread_join(thread, NULL) == 0);
+    smaps_read();
+    NEED(smaps_at(closed)->locked && smaps_bytes(closed, bytes, SIZE) && bytes[0] == 'c');
+
+    securemem_arena *next = securemem_arena_create(NULL);
+    NEED(next != NULL);
+    smaps_read();
+    NEED(smaps_at(closed) == NULL);
+    NEED(view_locked_bytes() == 0);
+    (void)argument;
+    return 0;
+}
+
+static void what_destroy_could_not_wipe_is_wiped_when_an_arena_is_made(void **state)
+{
+    (void)state;
+    if (child_skips(destroy_what_cannot_be_wiped, NULL))
+        SKIP("this kernel has no seccomp filters");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +301,7 @@ int main(void)
         cmocka_unit_test(a_lock_that_is_only_pretended_is_found_out),
         cmocka_unit_test(without_wipe_on_fork_a_secret_is_refused_or_reported),
         cmocka_unit_test(with_mprotect_refused_a_closed_secret_is_held_locked),
+        cmocka_unit_test(what_destroy_could_not_wipe_is_wiped_when_an_arena_is_made),
     };
     return RUN_GROUP(tests);
 }

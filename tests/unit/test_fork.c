@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* What a forked child has: contents, locks, guards, and a report that says so. */
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "unit/truth.h"
@@ -259,6 +261,72 @@ static void without_fork_safety_the_child_has_ordinary_memory(void **state)
     }
 }
 
+static int child_spends_the_budget(void *argument)
+{
+    securemem_arena *arena = argument;
+    NEED(view_locked_bytes() == 0);
+    for (int i = 0; i < 4; i++)
+        NEED(securemem_arena_alloc(arena, 100) != NULL);
+    NEED(securemem_arena_alloc(arena, 100) == NULL);
+    NEED(view_locked_bytes() == 4 * view_page_size());
+    return 0;
+}
+
+/* Two are live, one is idle, one is cached by a thread. */
+static void what_a_child_did_not_inherit_does_not_count_in_its_budget(void **state)
+{
+    (void)state;
+    securemem_arena *arena =
+        arena_of((securemem_arena_options){.fork = SECUREMEM_FORK_DROP,
+                                           .budget = 4 * view_page_size(),
+                                           .idle = view_page_size(),
+                                           .guard_kind = SECUREMEM_GUARDS_PROT_NONE});
+    void *secrets[4];
+    for (int i = 0; i < 4; i++)
+        secrets[i] = securemem_arena_alloc(arena, 100);
+    securemem_free(secrets[2]);
+    securemem_free(secrets[3]);
+    assert_false(child_skips(child_spends_the_budget, arena));
+    securemem_arena_destroy(arena);
+}
+
+static atomic_bool enough;
+
+static void *wipe_until_enough(void *argument)
+{
+    while (!atomic_load(&enough))
+        (void)securemem_wipe_all();
+    return argument;
+}
+
+static int child_cannot_read(void *secret)
+{
+    return view_readable(secret) ? 1 : 0;
+}
+
+/* The wiper opens what it wipes; the child does not have it to close that again. */
+static void a_fork_beside_a_wiper_opens_no_secret(void **state)
+{
+    (void)state;
+    securemem_guard_kind kinds[2];
+    size_t count = guard_kinds(kinds);
+    for (size_t k = 0; k < count; k++) {
+        securemem_arena *arena =
+            arena_of((securemem_arena_options){.guard_kind = kinds[k]});
+        char *secret = securemem_arena_alloc(arena, 32);
+        assert_non_null(secret);
+        assert_int_equal(securemem_set_access(secret, SECUREMEM_NONE), 0);
+        pthread_t wiper;
+        atomic_store(&enough, false);
+        assert_int_equal(pthread_create(&wiper, NULL, wipe_until_enough, NULL), 0);
+        for (int i = 0; i < 400; i++)
+            assert_false(child_skips(child_cannot_read, secret));
+        atomic_store(&enough, true);
+        assert_int_equal(pthread_join(wiper, NULL), 0);
+        securemem_arena_destroy(arena);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +335,8 @@ int main(void)
         cmocka_unit_test(a_canary_that_is_broken_in_the_child_is_seen_there),
         cmocka_unit_test(freeing_what_was_dropped_frees_nothing_new),
         cmocka_unit_test(without_fork_safety_the_child_has_ordinary_memory),
+        cmocka_unit_test(what_a_child_did_not_inherit_does_not_count_in_its_budget),
+        cmocka_unit_test(a_fork_beside_a_wiper_opens_no_secret),
     };
     return RUN_GROUP(tests);
 }

@@ -194,6 +194,36 @@ static void a_recycled_slot_has_the_access_of_a_new_secret(void **state)
         }
 }
 
+/* Four pages, all of them idle or cached, do for a secret of another size. */
+static void idle_memory_does_not_stand_in_the_way_of_another_size(void **state)
+{
+    (void)state;
+    size_t page = view_page_size();
+    for (int policy = SECUREMEM_REQUIRED; policy <= SECUREMEM_PREFERRED; policy++)
+        for (size_t freed = 1; freed <= 4; freed++) {
+            securemem_arena *arena =
+                arena_of((securemem_arena_options){.lock = (securemem_policy)policy,
+                                                   .guards = (securemem_policy)policy,
+                                                   .guard_kind = SECUREMEM_GUARDS_REGION,
+                                                   .idle = SIZE_MAX,
+                                                   .budget = 9 * page});
+            void *secrets[4];
+            for (size_t i = 0; i < freed; i++)
+                secrets[i] = securemem_arena_alloc(arena, 100);
+            for (size_t i = 0; i < freed; i++)
+                securemem_free(secrets[i]);
+            char *large = securemem_arena_alloc(arena, 6 * page);
+            assert_non_null(large);
+            securemem_protection report;
+            assert_int_equal(securemem_protection(large, &report), 0);
+            assert_true(report.lock.holds && report.guards.holds);
+            struct view view;
+            assert_true(view_at(large, &view) && view_has(&view, "lo"));
+            assert_false(view_readable(large + 6 * page));
+            securemem_arena_destroy(arena);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +234,7 @@ int main(void)
         cmocka_unit_test(no_more_is_idle_than_was_asked_for),
         cmocka_unit_test(trim_gives_idle_memory_back),
         cmocka_unit_test(trim_leaves_live_secrets_alone),
+        cmocka_unit_test(idle_memory_does_not_stand_in_the_way_of_another_size),
     };
     return RUN_GROUP(tests);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Packed secrets made by one thread, freed by another, in arenas that all share. */
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -130,11 +131,62 @@ static void a_child_forked_beside_working_threads_is_whole(void **state)
     CHILD_PASSES(fork_beside_threads, NULL);
 }
 
+static atomic_bool over;
+
+/* Sizes of one class, so that a place is used again with fewer bytes. */
+static void *come_and_go(void *argument)
+{
+    uint64_t random = SEED + (uintptr_t)argument;
+    while (!atomic_load(&over)) {
+        size_t size = draw(&random) % 15 + 73;
+        unsigned char *secret = securemem_arena_alloc(arenas[0], size);
+        NEED(secret != NULL);
+        memset(secret, 1, size);
+        if (draw(&random) % 4 == 0)
+            NEED(securemem_realloc(secret, draw(&random) % 15 + 73) == secret);
+        securemem_free(secret);
+    }
+    return NULL;
+}
+
+static int wipe_beside_threads(void *argument)
+{
+    (void)argument;
+    arenas[0] = arena_of((securemem_arena_options){.placement = SECUREMEM_PACKED});
+    pthread_t threads[2];
+    for (uintptr_t i = 0; i < 2; i++)
+        NEED(pthread_create(&threads[i], NULL, come_and_go, (void *)i) == 0);
+    for (int i = 0; i < 20000; i++)
+        NEED(securemem_wipe_all() == 0 && securemem_arena_check(arenas[0]) == 0);
+    atomic_store(&over, true);
+    for (size_t i = 0; i < 2; i++)
+        NEED(pthread_join(threads[i], NULL) == 0);
+    char *secret = securemem_arena_alloc(arenas[0], 80);
+    NEED(secret != NULL);
+    secret[80] = 'x';
+    fputs("planted\n", stderr);
+    securemem_free(secret); /* aborts */
+    return 0;
+}
+
+/* A wiper that comes late zeroes bytes which are canary by then. Others are still told. */
+static void wipe_all_beside_packed_secrets_breaks_no_canary(void **state)
+{
+    (void)state;
+    struct child_end end;
+    child_run(wipe_beside_threads, NULL, &end);
+    print_message("%s", end.errors);
+    assert_int_equal(end.signal, SIGABRT);
+    assert_int_equal(strncmp(end.errors, "planted\n", 8), 0);
+    assert_non_null(strstr(end.errors, "overwritten"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(secrets_keep_their_bytes_whoever_frees_them),
         cmocka_unit_test(a_child_forked_beside_working_threads_is_whole),
+        cmocka_unit_test(wipe_all_beside_packed_secrets_breaks_no_canary),
     };
     return RUN_GROUP(tests);
 }
