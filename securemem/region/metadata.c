@@ -9,13 +9,12 @@
 #include "region/error.h"
 #include "region/locks.h"
 
-#define CHUNK_BYTES      (64UL * 1024)
-#define OBJECT_ALIGNMENT 64UL
+#define CHUNK_BYTES (64UL * 1024)
 
 struct smem_pool_chunk {
     struct smem_pool_chunk *next;
     size_t capacity;
-    _Alignas(OBJECT_ALIGNMENT) char objects[];
+    _Alignas(SMEM_CACHE_LINE) char objects[];
 };
 
 static size_t rounded(size_t length, size_t page)
@@ -79,7 +78,7 @@ int smem_metadata_map_unforked(size_t length, void **out)
 
 static size_t stride_of(const struct smem_pool *pool)
 {
-    return rounded(pool->object_size, OBJECT_ALIGNMENT);
+    return rounded(pool->object_size, SMEM_CACHE_LINE);
 }
 
 static struct smem_pool_object *object_at(const struct smem_pool *pool,

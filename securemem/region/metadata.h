@@ -10,6 +10,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* What one thread writes and another reads lies so far apart. */
+#define SMEM_CACHE_LINE ((size_t)64)
+
 /* A zero-filled mapping of at least length bytes; 0 or a negative errno, recorded. */
 int smem_metadata_map(size_t length, void **out);
 

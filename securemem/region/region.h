@@ -61,7 +61,7 @@ enum smem_slot_state {
  * smem_epoch() at allocation: a smaller one was inherited.
  */
 struct smem_slot {
-    atomic_size_t size;
+    _Alignas(SMEM_CACHE_LINE) atomic_size_t size;
     uint64_t canary;
     uint32_t next; /* in the list of idle or of returned slots */
     uint32_t epoch;
@@ -74,7 +74,7 @@ struct smem_slot {
     bool locked : 1;
     bool kept_wiped : 1; /* inherited under FORK_KEEP, but wiped for want of a lock */
 };
-_Static_assert(sizeof(struct smem_slot) == 32, "two slots to a cache line");
+_Static_assert(sizeof(struct smem_slot) == SMEM_CACHE_LINE, "its thread's alone");
 
 enum smem_region_state {
     SMEM_REGION_FREE = 0, /* of the pool */

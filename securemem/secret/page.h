@@ -27,8 +27,6 @@
 #include "secret/canary.h"
 #include "secret/sizes.h"
 
-#define SMEM_CACHE_LINE ((size_t)64)
-
 /* Up to so many bytes a loop is faster than a call. */
 #define SMEM_WIPE_BY_UNITS 64U
 
