@@ -57,7 +57,8 @@ size_t smem_arena_count_secrets(void);
 
 /*
  * With the arena's stripe held: a LIVE slot of at least size bytes, as smem_region_take
- * gives it; one of a run; and one page that is idle already, or -ENOENT without a record.
+ * gives it; one of a run; and one that is idle already, guarded or of a run, or -ENOENT
+ * without a record.
  * 0 or a negative errno, recorded.
  */
 int smem_arena_take_slot(securemem_arena *arena, size_t size, struct smem_region **region,
@@ -66,6 +67,8 @@ int smem_arena_take_page(securemem_arena *arena, struct smem_region **region,
                          uint32_t *slot);
 int smem_arena_take_idle_page(securemem_arena *arena, struct smem_region **region,
                               uint32_t *slot);
+int smem_arena_take_idle_run(securemem_arena *arena, struct smem_region **region,
+                             uint32_t *slot);
 
 /* Whether a preferred protection was refused for want of room: locks, or mappings. */
 static inline bool smem_arena_falls_short(const struct smem_region *region, uint32_t slot)

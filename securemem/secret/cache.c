@@ -90,20 +90,27 @@ static void remember_run(struct smem_thread *thread, struct smem_cache *cache,
     cache->run = (struct smem_cache_run){
         .start = (uintptr_t)region->base + region->lead_bytes,
         .length = region->capacity * region->page,
-        .extra = region->extra,
-        .extra_bytes = region->extra_bytes,
-        .words_offset = smem_words_offset(region->page),
-        .page_mask = region->page - 1,
-        .page_log2 = region->page_log2,
+        .words = smem_run_words(region),
     };
     thread->last = cache;
 }
 
-bool smem_cache_free_elsewhere(const securemem_arena *arena, void *secret)
+bool smem_cache_free_packed(struct smem_cache *cache, struct smem_packed packed,
+                            uint32_t word)
+{
+    unsigned class = smem_word_class(word);
+    if (cache->counts[class] >= smem_size_classes[class].batch ||
+        !smem_packed_end(packed, smem_word_size(word), class, cache->canary != 0))
+        return false;
+    smem_cache_put(cache, class, packed);
+    return true;
+}
+
+bool smem_cache_free_any(const securemem_arena *arena, void *secret)
 {
     struct smem_thread *thread = smem_thread_self;
     struct smem_region *region = smem_registry_find(secret);
-    if (region == NULL || (arena != NULL && arena != region->owner) ||
+    if (thread == NULL || region == NULL || (arena != NULL && arena != region->owner) ||
         atomic_load(&region->object.state) != SMEM_REGION_LIVE)
         return false;
     struct smem_cache *cache = smem_cache_current(thread, region->owner);
@@ -115,8 +122,11 @@ bool smem_cache_free_elsewhere(const securemem_arena *arena, void *secret)
     unsigned class;
     if (!smem_packed_find(region, secret, &packed, &class))
         return false; /* also a guard, which the run has no page for */
+    uint32_t word = atomic_load_explicit(packed.word, memory_order_relaxed);
+    if (!smem_word_is_live(word))
+        return false;
     remember_run(thread, cache, region);
-    return smem_cache_free(arena, secret);
+    return smem_cache_free_packed(cache, packed, word);
 }
 
 /* With the stripe held: gives back all but the last keep secrets of the class. */

@@ -19,6 +19,9 @@
 #include "secret/random.h"
 #include "secret/thread_local.h"
 
+/* What the steady state runs through, without a call. */
+#define SMEM_FAST __attribute__((always_inline)) static inline
+
 /* A secret is chosen among the last so many: those are in the processor's cache still. */
 #define SMEM_RECENT 8U
 
@@ -36,9 +39,7 @@ struct smem_guarded_bin {
 /* A run of the arena: what is needed of it to free a secret on one of its pages. */
 struct smem_cache_run {
     uintptr_t start, length; /* of its pages */
-    char *extra;
-    size_t extra_bytes, words_offset, page_mask;
-    unsigned page_log2;
+    smem_word *words;
 };
 
 /*
@@ -104,12 +105,8 @@ static inline void smem_cache_put(struct smem_cache *cache, unsigned class,
 void *smem_cache_alloc_guarded(struct smem_cache *cache, size_t size,
                                unsigned align_log2);
 
-/* As smem_cache_free, where the thread's last cache is not the one or knows another run. */
-bool smem_cache_free_elsewhere(const securemem_arena *arena, void *secret);
-
 /* A new secret out of the calling thread's cache, or NULL. */
-static inline void *smem_cache_alloc(securemem_arena *arena, size_t size,
-                                     unsigned align_log2)
+SMEM_FAST void *smem_cache_alloc(securemem_arena *arena, size_t size, unsigned align_log2)
 {
     struct smem_thread *thread = smem_thread_self;
     if (thread == NULL)
@@ -135,12 +132,19 @@ static inline void *smem_cache_alloc(securemem_arena *arena, size_t size,
 }
 
 /*
- * Frees a secret into the calling thread's cache, if it is one of that arena (NULL: of
- * any), and all is well with it. False, with nothing changed, if not.
+ * Frees a secret of that arena (NULL: of any) into the calling thread's cache, if all is
+ * well with it. False, with nothing changed, if not.
  */
-static inline bool smem_cache_free(const securemem_arena *arena, void *secret)
+bool smem_cache_free_any(const securemem_arena *arena, void *secret);
+
+/* The same for a packed secret that was found, in an arena that the cache is of. */
+bool smem_cache_free_packed(struct smem_cache *cache, struct smem_packed packed,
+                            uint32_t word);
+
+/* The same for a packed secret where this thread freed its last one. */
+SMEM_FAST bool smem_cache_free(const securemem_arena *arena, void *secret)
 {
-    struct smem_thread *thread = smem_thread_self;
+    const struct smem_thread *thread = smem_thread_self;
     if (thread == NULL)
         return false;
     struct smem_cache *cache = thread->last;
@@ -148,20 +152,15 @@ static inline bool smem_cache_free(const securemem_arena *arena, void *secret)
     uintptr_t offset = (uintptr_t)secret - run->start;
     if (offset >= run->length || !smem_cache_is_current(cache, cache->arena) ||
         (arena != NULL && arena != cache->arena))
-        return smem_cache_free_elsewhere(arena, secret);
-
-    struct smem_page *page =
-        (struct smem_page *)(void *)(run->extra +
-                                     (offset >> run->page_log2) * run->extra_bytes);
-    unsigned class = atomic_load_explicit(&page->class, memory_order_relaxed);
-    const struct smem_size_class *size = &smem_size_classes[class];
-    size_t within = offset & run->page_mask;
-    size_t index = within * size->magic >> SMEM_MAGIC_BITS;
-    struct smem_packed packed = {
-        secret, (smem_word *)(void *)((char *)page + run->words_offset) + index};
-    uint16_t word = atomic_load_explicit(packed.word, memory_order_relaxed);
-    if (index * size->stride != within || !smem_word_is_live(word) ||
-        cache->counts[class] >= size->batch ||
+        return false;
+    struct smem_packed packed = {secret, run->words + (offset >> SMEM_UNIT_LOG2)};
+    uint32_t word = atomic_load_explicit(packed.word, memory_order_relaxed);
+    unsigned class = smem_word_class(word);
+    if (offset % SMEM_UNIT != 0 || !smem_word_is_live(word))
+        return false;
+    if (smem_size_classes[class].stride > SMEM_WIPE_BY_UNITS)
+        return smem_cache_free_packed(cache, packed, word);
+    if (cache->counts[class] >= smem_size_classes[class].batch ||
         !smem_packed_end(packed, smem_word_size(word), class, cache->canary != 0))
         return false;
     smem_cache_put(cache, class, packed);

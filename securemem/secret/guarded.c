@@ -11,7 +11,7 @@
  */
 #define GROWTH         8U
 #define FIRST_SLOTS    16U
-#define FIRST_PAGES    64U /* of a run */
+#define FIRST_PAGES    1024U /* of a run */
 #define LARGEST_SLOTS  (1U << 18)
 #define LARGEST_REGION ((size_t)1 << 31)
 
@@ -251,6 +251,13 @@ int smem_arena_take_idle_page(securemem_arena *arena, struct smem_region **regio
     return take_from_listed(
         arena, (struct want){.pages = 1, .kind = SMEM_GUARD_PAGES, .idle = true}, region,
         slot);
+}
+
+int smem_arena_take_idle_run(securemem_arena *arena, struct smem_region **region,
+                             uint32_t *slot)
+{
+    return take_from_listed(
+        arena, (struct want){.pages = 1, .kind = SMEM_RUN, .idle = true}, region, slot);
 }
 
 static int add_idle(securemem_arena *arena, struct smem_region *region)

@@ -8,7 +8,7 @@
 #include "region/inherit.h"
 #include "secret/random.h"
 
-#define GROUP 32U /* words to a cache line: half of the bits in one word of bits */
+#define GROUP 32U /* secrets: half of the bits in one word of bits */
 
 static void unlist(struct smem_page *page)
 {
@@ -28,12 +28,15 @@ static void list(securemem_arena *arena, struct smem_page *page)
     *head = page;
 }
 
-/* A page of the arena without a secret becomes one of the class. */
-static int begin_page(securemem_arena *arena, unsigned class, struct smem_page **out)
+/* A page of the arena without a secret, one that take gives, becomes one of the class. */
+static int begin_page(securemem_arena *arena,
+                      int (*take)(securemem_arena *arena, struct smem_region **region,
+                                  uint32_t *slot),
+                      unsigned class, struct smem_page **out)
 {
     struct smem_region *region;
     uint32_t slot;
-    int result = smem_arena_take_page(arena, &region, &slot);
+    int result = take(arena, &region, &slot);
     if (result != 0)
         return result;
     struct smem_page *page = smem_page_of(region, slot);
@@ -72,9 +75,8 @@ static struct smem_packed packed_at(const struct smem_page *page, unsigned index
 {
     struct smem_region *region = page->region;
     size_t stride = smem_size_classes[smem_page_class(page)].stride;
-    return (struct smem_packed){
-        smem_slot_data(region, page->slot) + index * stride,
-        &smem_page_words(region, smem_page_of(region, page->slot))[index]};
+    char *secret = smem_slot_data(region, page->slot) + index * stride;
+    return (struct smem_packed){secret, smem_word_at(region, secret)};
 }
 
 static unsigned take_group(struct smem_page *page, unsigned group,
@@ -86,7 +88,7 @@ static unsigned take_group(struct smem_page *page, unsigned group,
         unsigned bit = (unsigned)__builtin_ctz(bits);
         page->bits[group / 2] &= ~((uint64_t)1 << (group % 2 * GROUP + bit));
         out[taken] = packed_at(page, group * GROUP + bit);
-        atomic_store_explicit(out[taken].word, smem_word_of(SMEM_WORD_CACHED, 0, 0),
+        atomic_store_explicit(out[taken].word, smem_word_of(SMEM_WORD_CACHED),
                               memory_order_relaxed);
         taken++;
     }
@@ -94,14 +96,26 @@ static unsigned take_group(struct smem_page *page, unsigned group,
     return taken;
 }
 
+/*
+ * The rest of a page that others have secrets on shares cache lines with theirs: a thread
+ * that takes many at once takes them of a page that is idle, if there is one.
+ */
+static bool is_rest(const struct smem_page *page, unsigned count)
+{
+    return count > 1 && page->free < count &&
+           page->free < smem_page_secrets(page->region, smem_page_class(page));
+}
+
 int smem_packed_take(securemem_arena *arena, unsigned class, struct smem_packed *out,
                      unsigned count)
 {
     struct smem_page *page = arena->pages[class];
     if (page == NULL) {
-        int result = begin_page(arena, class, &page);
+        int result = begin_page(arena, smem_arena_take_page, class, &page);
         if (result != 0)
             return result;
+    } else if (is_rest(page, count)) {
+        (void)begin_page(arena, smem_arena_take_idle_run, class, &page);
     }
     unsigned group =
         choose_group(&arena->random, page, smem_page_secrets(page->region, class));
@@ -116,8 +130,8 @@ void smem_packed_give(securemem_arena *arena, struct smem_packed packed)
     struct smem_region *region = smem_registry_find(packed.secret);
     struct smem_page *page =
         smem_page_of(region, smem_packed_slot(region, packed.secret));
-    size_t index = (size_t)(packed.word - smem_page_words(region, page));
-    atomic_store_explicit(packed.word, smem_word_of(SMEM_WORD_FREE, 0, 0),
+    unsigned index = smem_packed_index(region, packed.secret, smem_page_class(page));
+    atomic_store_explicit(packed.word, smem_word_of(SMEM_WORD_FREE),
                           memory_order_relaxed);
     page->bits[index / 64] |= (uint64_t)1 << index % 64;
     if (page->free++ == 0)
@@ -130,27 +144,28 @@ void smem_packed_give(securemem_arena *arena, struct smem_packed packed)
 
 struct inheriting {
     struct smem_page *page;
-    const smem_word *words;
     bool zeroed, canary;
 };
 
-static void inherit_one(void *context, struct smem_packed packed, uint16_t word,
+static void inherit_one(void *context, struct smem_packed packed, uint32_t word,
                         size_t stride)
 {
     struct inheriting *inheriting = context;
-    size_t index = (size_t)(packed.word - inheriting->words);
+    struct smem_page *page = inheriting->page;
+    unsigned class = smem_page_class(page);
+    unsigned index = smem_packed_index(page->region, packed.secret, class);
     if (smem_word_is_live(word)) {
         if (inheriting->zeroed && inheriting->canary)
             smem_packed_mark(packed.secret, smem_word_size(word), stride);
-        word = smem_word_of(SMEM_WORD_INHERITED, smem_word_size(word),
-                            smem_word_align_log2(word));
+        word = smem_word_live(SMEM_WORD_INHERITED, smem_word_size(word),
+                              smem_word_align_log2(word), class);
         atomic_store_explicit(packed.word, word, memory_order_relaxed);
     } else if (smem_word_state(word) == SMEM_WORD_CACHED) {
         smem_packed_wipe(packed.secret, stride); /* its thread may have been about to */
-        atomic_store_explicit(packed.word, smem_word_of(SMEM_WORD_FREE, 0, 0),
+        atomic_store_explicit(packed.word, smem_word_of(SMEM_WORD_FREE),
                               memory_order_relaxed);
-        inheriting->page->bits[index / 64] |= (uint64_t)1 << index % 64;
-        inheriting->page->free++;
+        page->bits[index / 64] |= (uint64_t)1 << index % 64;
+        page->free++;
     }
 }
 
@@ -165,7 +180,6 @@ void smem_packed_inherit(struct smem_region *region, uint32_t slot)
         return;
     }
     struct inheriting inheriting = {.page = page,
-                                    .words = smem_page_words(region, page),
                                     .zeroed = smem_slot_was_zeroed(region, slot),
                                     .canary = smem_packed_canary(&region->options) != 0};
     smem_page_each(region, slot, inherit_one, &inheriting);

@@ -26,7 +26,7 @@ bool smem_packed_resize(struct smem_packed packed, unsigned class, size_t size,
                         bool canary)
 {
     size_t stride = smem_size_classes[class].stride;
-    uint16_t word = atomic_load_explicit(packed.word, memory_order_relaxed);
+    uint32_t word = atomic_load_explicit(packed.word, memory_order_relaxed);
     size_t old_size = smem_word_size(word), kept = old_size < size ? old_size : size;
     bool intact = !canary || smem_packed_intact(packed.secret, old_size, stride) ||
                   smem_packed_was_wiped(packed.secret, old_size, stride);
@@ -34,13 +34,13 @@ bool smem_packed_resize(struct smem_packed packed, unsigned class, size_t size,
     __asm__ volatile("" : : "r"(packed.secret) : "memory");
     if (canary)
         smem_packed_mark(packed.secret, size, stride);
-    word = smem_word_of(smem_word_state(word), size, smem_word_align_log2(word));
+    word = smem_word_live(smem_word_state(word), size, smem_word_align_log2(word), class);
     atomic_store_explicit(packed.word, word, memory_order_relaxed);
     return intact;
 }
 
 void smem_page_each(const struct smem_region *region, uint32_t slot,
-                    void (*visit)(void *context, struct smem_packed packed, uint16_t word,
+                    void (*visit)(void *context, struct smem_packed packed, uint32_t word,
                                   size_t stride),
                     void *context)
 {
@@ -49,11 +49,10 @@ void smem_page_each(const struct smem_region *region, uint32_t slot,
     if (class == 0)
         return; /* on its way to its first class, in another thread */
     size_t stride = smem_size_classes[class].stride;
-    smem_word *words = smem_page_words(region, page);
     for (unsigned i = 0; i < smem_page_secrets(region, class); i++) {
-        uint16_t word = atomic_load_explicit(&words[i], memory_order_relaxed);
-        struct smem_packed packed = {smem_slot_data(region, slot) + i * stride,
-                                     &words[i]};
+        char *secret = smem_slot_data(region, slot) + i * stride;
+        struct smem_packed packed = {secret, smem_word_at(region, secret)};
+        uint32_t word = atomic_load_explicit(packed.word, memory_order_relaxed);
         visit(context, packed, word, stride);
     }
 }
@@ -83,7 +82,7 @@ SMEM_LOOKS_AGAIN static bool looks_intact(const char *secret, size_t size, size_
 static bool is_broken(struct smem_packed packed, size_t stride)
 {
     for (unsigned i = 0; i < SMEM_LOOKS; i++) {
-        uint16_t word = atomic_load_explicit(packed.word, memory_order_acquire);
+        uint32_t word = atomic_load_explicit(packed.word, memory_order_acquire);
         size_t size = smem_word_size(word);
         if (!smem_word_is_live(word) || looks_intact(packed.secret, size, stride) ||
             smem_packed_was_wiped(packed.secret, size, stride))
@@ -93,7 +92,7 @@ static bool is_broken(struct smem_packed packed, size_t stride)
     return true;
 }
 
-static void check_one(void *context, struct smem_packed packed, uint16_t word,
+static void check_one(void *context, struct smem_packed packed, uint32_t word,
                       size_t stride)
 {
     const struct checking *checking = context;
@@ -109,7 +108,7 @@ void smem_packed_check(const struct smem_region *region, uint32_t slot,
     smem_page_each(region, slot, check_one, &checking);
 }
 
-static void count_one(void *context, struct smem_packed packed, uint16_t word,
+static void count_one(void *context, struct smem_packed packed, uint32_t word,
                       size_t stride)
 {
     (void)packed;
@@ -130,7 +129,7 @@ struct showing {
     void *context;
 };
 
-static void show_one(void *context, struct smem_packed packed, uint16_t word,
+static void show_one(void *context, struct smem_packed packed, uint32_t word,
                      size_t stride)
 {
     const struct showing *showing = context;

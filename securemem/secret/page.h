@@ -5,12 +5,14 @@
  *      run    |guard| page | page | page | ...  not committed, or guard |
  *      page   |secret canary|secret canary|secret canary| left over |
  *
- * The bookkeeping of a page lies in its region's extra bytes:
+ * The bookkeeping of a run lies in its extra bytes:
  *
- *      struct smem_page | free bits, one a secret | words, two bytes a secret |
+ *      struct smem_page, free bits | of the next page | ... | words of all pages |
  *
- * A word says whether its secret is free, cached by a thread, or live, and then its size.
- * Words are handed to threads by whole cache lines.
+ * There is a word for every 16 bytes, so that a pointer leads to it without a look at the
+ * page; those where no secret begins stay 0. A word says whether its secret is free,
+ * cached by a thread, or live, and then its class and size. Secrets are handed to threads
+ * 32 at a time, side by side, and their words, and they themselves, by whole cache lines.
  *
  *      free  -- a thread's cache is filled -->  cached  -- alloc -->  live
  *      free  <-- a cache is emptied --          cached  <-- free --   live
@@ -27,10 +29,10 @@
 #include "secret/canary.h"
 #include "secret/sizes.h"
 
-/* Up to so many bytes a loop is faster than a call. */
-#define SMEM_WIPE_BY_UNITS 64U
+/* Up to so many bytes a loop is as fast as a call, and saves the saving of registers. */
+#define SMEM_WIPE_BY_UNITS 288U
 
-typedef _Atomic uint16_t smem_word;
+typedef _Atomic uint32_t smem_word;
 
 enum smem_word_state {
     SMEM_WORD_FREE = 0,
@@ -39,37 +41,54 @@ enum smem_word_state {
     SMEM_WORD_INHERITED /* live, and older than the process */
 };
 
-#define SMEM_WORD_SIZE_BITS  11U
-#define SMEM_WORD_ALIGN_BITS 3U
+/* From the lowest bit: size, class, alignment, state. */
+#define SMEM_WORD_SIZE_BITS   11U
+#define SMEM_WORD_CLASS_BITS  5U
+#define SMEM_WORD_ALIGN_BITS  3U
+#define SMEM_WORD_ALIGN_SHIFT (SMEM_WORD_SIZE_BITS + SMEM_WORD_CLASS_BITS)
+#define SMEM_WORD_STATE_SHIFT (SMEM_WORD_ALIGN_SHIFT + SMEM_WORD_ALIGN_BITS)
 
-static inline uint16_t smem_word_of(enum smem_word_state state, size_t size,
-                                    unsigned align_log2)
+_Static_assert(SMEM_SIZE_CLASSES <= 1U << SMEM_WORD_CLASS_BITS, "a class fits");
+
+static inline uint32_t smem_word_live(enum smem_word_state state, size_t size,
+                                      unsigned align_log2, unsigned class)
 {
     unsigned align =
         align_log2 < SMEM_UNIT_LOG2 ? 0 : align_log2 - (unsigned)SMEM_UNIT_LOG2;
-    return (uint16_t)((unsigned)state << (SMEM_WORD_SIZE_BITS + SMEM_WORD_ALIGN_BITS) |
-                      align << SMEM_WORD_SIZE_BITS | (unsigned)size);
+    return (uint32_t)state << SMEM_WORD_STATE_SHIFT | align << SMEM_WORD_ALIGN_SHIFT |
+           class << SMEM_WORD_SIZE_BITS | (uint32_t)size;
 }
 
-static inline enum smem_word_state smem_word_state(uint16_t word)
+/* Of a secret that is not live. */
+static inline uint32_t smem_word_of(enum smem_word_state state)
 {
-    return (enum smem_word_state)(word >> (SMEM_WORD_SIZE_BITS + SMEM_WORD_ALIGN_BITS));
+    return smem_word_live(state, 0, 0, 0);
 }
 
-static inline size_t smem_word_size(uint16_t word)
+static inline enum smem_word_state smem_word_state(uint32_t word)
 {
-    return word & (((size_t)1 << SMEM_WORD_SIZE_BITS) - 1);
+    return (enum smem_word_state)(word >> SMEM_WORD_STATE_SHIFT);
 }
 
-static inline unsigned smem_word_align_log2(uint16_t word)
+static inline size_t smem_word_size(uint32_t word)
 {
-    return (unsigned)SMEM_UNIT_LOG2 +
-           (word >> SMEM_WORD_SIZE_BITS & ((1U << SMEM_WORD_ALIGN_BITS) - 1));
+    return word & ((1U << SMEM_WORD_SIZE_BITS) - 1);
 }
 
-static inline bool smem_word_is_live(uint16_t word)
+static inline unsigned smem_word_class(uint32_t word)
 {
-    return smem_word_state(word) >= SMEM_WORD_LIVE;
+    return word >> SMEM_WORD_SIZE_BITS & ((1U << SMEM_WORD_CLASS_BITS) - 1);
+}
+
+static inline unsigned smem_word_align_log2(uint32_t word)
+{
+    return SMEM_UNIT_LOG2 +
+           (word >> SMEM_WORD_ALIGN_SHIFT & ((1U << SMEM_WORD_ALIGN_BITS) - 1));
+}
+
+static inline bool smem_word_is_live(uint32_t word)
+{
+    return word >= (uint32_t)SMEM_WORD_LIVE << SMEM_WORD_STATE_SHIFT;
 }
 
 struct smem_page {
@@ -101,10 +120,43 @@ static inline size_t smem_packed_below(const securemem_arena_options *options)
     return SMEM_LARGEST_STRIDE - smem_packed_canary(options);
 }
 
+/* Bytes of bookkeeping for a page of so many bytes, without its words; and its words. */
+static inline size_t smem_page_bytes(size_t page)
+{
+    size_t bytes = sizeof(struct smem_page) + page / SMEM_UNIT / CHAR_BIT;
+    return (bytes + SMEM_CACHE_LINE - 1) / SMEM_CACHE_LINE * SMEM_CACHE_LINE;
+}
+
+static inline size_t smem_page_word_count(size_t page)
+{
+    return page / SMEM_UNIT;
+}
+
+static inline size_t smem_packed_extra(size_t page)
+{
+    return smem_page_bytes(page) + smem_page_word_count(page) * sizeof(smem_word);
+}
+
 static inline struct smem_page *smem_page_of(const struct smem_region *region,
                                              size_t slot)
 {
-    return (struct smem_page *)(void *)(region->extra + slot * region->extra_bytes);
+    return (struct smem_page *)(void *)(region->extra +
+                                        slot * smem_page_bytes(region->page));
+}
+
+/* The words of all pages of a run. */
+static inline smem_word *smem_run_words(const struct smem_region *region)
+{
+    return (smem_word *)(void *)(region->extra +
+                                 region->capacity * smem_page_bytes(region->page));
+}
+
+/* The word of what begins at an address on the pages of a run. */
+static inline smem_word *smem_word_at(const struct smem_region *region,
+                                      const char *address)
+{
+    size_t offset = (size_t)(address - region->base) - region->lead_bytes;
+    return smem_run_words(region) + (offset >> SMEM_UNIT_LOG2);
 }
 
 static inline unsigned smem_page_class(const struct smem_page *page)
@@ -123,31 +175,21 @@ static inline unsigned smem_page_secrets(const struct smem_region *region, unsig
     return (unsigned)(region->page / smem_size_classes[class].stride);
 }
 
-/* Words begin on a cache line of their own. */
-static inline size_t smem_words_offset(size_t page)
-{
-    size_t before = sizeof(struct smem_page) + page / SMEM_UNIT / CHAR_BIT;
-    return (before + SMEM_CACHE_LINE - 1) / SMEM_CACHE_LINE * SMEM_CACHE_LINE;
-}
-
-/* Bytes of bookkeeping for a page of so many bytes. */
-static inline size_t smem_packed_extra(size_t page)
-{
-    return smem_words_offset(page) + page / SMEM_UNIT * sizeof(smem_word);
-}
-
-static inline smem_word *smem_page_words(const struct smem_region *region,
-                                         struct smem_page *page)
-{
-    return (smem_word *)(void *)((char *)page + smem_words_offset(region->page));
-}
-
 /* The slot of the region whose page a packed secret lies on. */
 static inline uint32_t smem_packed_slot(const struct smem_region *region,
                                         const char *secret)
 {
     size_t offset = (size_t)(secret - region->base) - region->lead_bytes;
     return (uint32_t)(offset >> region->page_log2);
+}
+
+/* Which one of its page's secrets it is. */
+static inline unsigned smem_packed_index(const struct smem_region *region,
+                                         const char *secret, unsigned class)
+{
+    size_t offset = (size_t)(secret - region->base) - region->lead_bytes;
+    size_t within = offset & (region->page - 1);
+    return (unsigned)(within * smem_size_classes[class].magic >> SMEM_MAGIC_BITS);
 }
 
 /*
@@ -161,16 +203,15 @@ static inline bool smem_packed_find(const struct smem_region *region, const char
     size_t slot = offset >> region->page_log2;
     if (slot >= region->capacity)
         return false;
-    struct smem_page *page = smem_page_of(region, slot);
-    *class = atomic_load_explicit(&page->class, memory_order_relaxed);
+    *class = smem_packed_class(region, slot);
     const struct smem_size_class *size = &smem_size_classes[*class];
     size_t within = offset & (region->page - 1);
-    size_t index = within * size->magic >> SMEM_MAGIC_BITS;
+    size_t index = smem_packed_index(region, pointer, *class);
     if (*class == 0 || index * size->stride != within ||
         within + size->stride > region->page)
         return false;
-    *out = (struct smem_packed){(char *)(uintptr_t)pointer,
-                                &smem_page_words(region, page)[index]};
+    *out =
+        (struct smem_packed){(char *)(uintptr_t)pointer, smem_word_at(region, pointer)};
     return true;
 }
 
@@ -216,7 +257,8 @@ static inline void smem_packed_begin(struct smem_packed packed, size_t size,
 {
     if (canary)
         smem_packed_mark(packed.secret, size, smem_size_classes[class].stride);
-    atomic_store_explicit(packed.word, smem_word_of(SMEM_WORD_LIVE, size, align_log2),
+    atomic_store_explicit(packed.word,
+                          smem_word_live(SMEM_WORD_LIVE, size, align_log2, class),
                           memory_order_release);
 }
 
@@ -231,7 +273,7 @@ static inline bool smem_packed_end(struct smem_packed packed, size_t size, unsig
      * Whoever sees a canary that is gone then sees that the secret is not live: at once, or
      * where processors reorder by one of SMEM_LOOKS.
      */
-    atomic_store_explicit(packed.word, smem_word_of(SMEM_WORD_CACHED, 0, 0),
+    atomic_store_explicit(packed.word, smem_word_of(SMEM_WORD_CACHED),
                           memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst);
     smem_packed_wipe(packed.secret, stride);
@@ -264,7 +306,7 @@ size_t smem_packed_count(const struct smem_region *region, uint32_t slot);
 
 /* Calls visit with each secret of a page, whatever its word. */
 void smem_page_each(const struct smem_region *region, uint32_t slot,
-                    void (*visit)(void *context, struct smem_packed packed, uint16_t word,
+                    void (*visit)(void *context, struct smem_packed packed, uint32_t word,
                                   size_t stride),
                     void *context);
 

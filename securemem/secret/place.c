@@ -13,7 +13,7 @@ static enum smem_found find_packed(struct smem_region *region, const char *point
     if (!smem_packed_find(region, pointer, &out->packed, &class))
         return SMEM_INTERIOR;
     out->slot = smem_packed_slot(region, pointer);
-    uint16_t word = atomic_load_explicit(out->packed.word, memory_order_relaxed);
+    uint32_t word = atomic_load_explicit(out->packed.word, memory_order_relaxed);
     bool live =
         smem_word_is_live(word) && smem_slot_state(region, out->slot) == SMEM_SLOT_LIVE;
     return live ? SMEM_FOUND : SMEM_FREED;
@@ -54,7 +54,7 @@ void smem_place_release(const struct smem_place *place)
 void smem_place_forget(const struct smem_place *place)
 {
     if (smem_place_is_packed(place))
-        atomic_store_explicit(place->packed.word, smem_word_of(SMEM_WORD_FREE, 0, 0),
+        atomic_store_explicit(place->packed.word, smem_word_of(SMEM_WORD_FREE),
                               memory_order_relaxed);
     else
         smem_region_forget(place->region, place->slot);

@@ -92,7 +92,7 @@ static bool is_inherited(const struct smem_place *place)
 {
     if (!smem_place_is_packed(place))
         return place->region->slots[place->slot].epoch != smem_epoch();
-    uint16_t word = atomic_load_explicit(place->packed.word, memory_order_relaxed);
+    uint32_t word = atomic_load_explicit(place->packed.word, memory_order_relaxed);
     return smem_word_state(word) == SMEM_WORD_INHERITED ||
            atomic_load(&place->region->object.state) != SMEM_REGION_LIVE;
 }
