@@ -146,15 +146,23 @@ bool smem_canary_near(const struct smem_region *region, uint32_t slot)
     uint64_t word = region->slots[slot].canary;
     const char *data = smem_slot_data(region, slot);
     const char *secret = smem_slot_secret(region, slot);
-    const char *start = secret - data > NEAR_BYTES ? secret - NEAR_BYTES : data;
     const char *after = after_secret(region, slot), *end = data + region->slot_bytes;
-    return filled(start, secret, word) && (after == end || filled(after, end, word));
+    if (after != end && !filled(after, end, word))
+        return false;
+    if (secret - data < NEAR_BYTES)
+        return filled(data, secret, word);
+    uint64_t expected = word_at(secret, word), differ = 0;
+    for (int i = 1; i <= NEAR_BYTES / (int)PATTERN_BYTES; i++)
+        differ |= load(secret - i * (int)PATTERN_BYTES) ^ expected;
+    return differ == 0;
 }
 
 void smem_canary_wipe(struct smem_region *region, uint32_t slot)
 {
-    sodium_memzero(smem_slot_secret(region, slot),
-                   atomic_load_explicit(&region->slots[slot].size, memory_order_relaxed));
+    char *secret = smem_slot_secret(region, slot);
+    memset(secret, 0,
+           atomic_load_explicit(&region->slots[slot].size, memory_order_relaxed));
+    __asm__ volatile("" : : "r"(secret) : "memory"); /* it may not be left out */
 }
 
 void smem_canary_move(struct smem_region *region, uint32_t slot, size_t size,
