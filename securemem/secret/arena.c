@@ -24,10 +24,24 @@ static atomic_uint next_stripe;
 static _Atomic(securemem_arena *) default_arena;
 static atomic_uint ended_arenas; /* in state ENDED */
 
-static bool is_policy(securemem_policy policy)
+/* What is wrong with a policy, if it is: it has a value that is none. */
+static const char *wrong_policy(const securemem_arena_options *options)
 {
-    return policy == SECUREMEM_REQUIRED || policy == SECUREMEM_PREFERRED ||
-           policy == SECUREMEM_OFF;
+    const struct {
+        securemem_policy policy;
+        const char *wrong;
+    } policies[] = {
+        {options->lock, ".lock is not one of securemem_policy"},
+        {options->guards, ".guards is not one of securemem_policy"},
+        {options->no_dump, ".no_dump is not one of securemem_policy"},
+        {options->fork_safety, ".fork_safety is not one of securemem_policy"},
+        {options->no_merge, ".no_merge is not one of securemem_policy"},
+        {options->canaries, ".canaries is not one of securemem_policy"},
+    };
+    for (size_t i = 0; i < sizeof policies / sizeof *policies; i++)
+        if ((unsigned)policies[i].policy > SECUREMEM_OFF)
+            return policies[i].wrong;
+    return NULL;
 }
 
 static bool is_zero(const uint64_t *words, size_t count)
@@ -41,10 +55,9 @@ static bool is_zero(const uint64_t *words, size_t count)
 static int check_options(const securemem_arena_options *options)
 {
     static const char operation[] = "securemem_arena_create";
-    if (!is_policy(options->lock) || !is_policy(options->guards) ||
-        !is_policy(options->no_dump) || !is_policy(options->fork_safety) ||
-        !is_policy(options->no_merge) || !is_policy(options->canaries))
-        return smem_error_argument(operation, "a policy is not one of securemem_policy");
+    const char *wrong = wrong_policy(options);
+    if (wrong != NULL)
+        return smem_error_argument(operation, wrong);
     if ((unsigned)options->fork > SECUREMEM_FORK_KEEP)
         return smem_error_argument(operation, ".fork is not one of securemem_fork");
     if ((unsigned)options->guard_kind > SECUREMEM_GUARDS_REGION)

@@ -129,10 +129,11 @@ void smem_secret_end(struct smem_place place, const void **broken)
 /* The power of two of an alignment, or a negative errno, recorded. */
 static int align_log2_of(size_t alignment)
 {
+    static const char operation[] = "securemem_arena_alloc_aligned";
     if (alignment == 0 || (alignment & (alignment - 1)) != 0)
-        return smem_error_argument("alignment", "it is not a power of two");
+        return smem_error_argument(operation, "the alignment is not a power of two");
     if (alignment > smem_kernel_page_size())
-        return smem_error_argument("alignment", "it is larger than a page");
+        return smem_error_argument(operation, "the alignment is larger than a page");
     return __builtin_ctzll(alignment);
 }
 
@@ -147,7 +148,8 @@ static void *make(securemem_arena *arena, size_t size, unsigned align_log2)
 {
     smem_cache_prepare(arena);
     if (!smem_arena_acquire(arena))
-        return refuse(smem_error_argument("arena", "it is not a live arena"));
+        return refuse(
+            smem_error_argument("securemem_arena_alloc", "it is not a live arena"));
     struct smem_place place;
     struct smem_low low = {0};
     const void *broken = NULL;

@@ -2,7 +2,8 @@
 /*
  * Size classes of packed secrets. A stride is what a secret takes on its page, its canary
  * included; strides are multiples of 16 bytes, chosen so that little of a page of 4 KiB
- * is left over. Class 0 is none.
+ * is left over. 1088 is there for 1 KiB and a canary: whole cache lines are faster to wipe.
+ * Class 0 is none.
  */
 #ifndef SMEM_SIZES_H
 #define SMEM_SIZES_H
@@ -17,7 +18,7 @@
 #define SMEM_LARGEST_STRIDE ((size_t)2048)
 #define SMEM_LARGEST_UNITS  (SMEM_LARGEST_STRIDE / SMEM_UNIT)
 
-#define SMEM_SIZE_CLASSES 31U
+#define SMEM_SIZE_CLASSES 32U
 
 struct smem_size_class {
     uint16_t stride;
