@@ -40,5 +40,6 @@
 #include <securemem/misuse.h>
 #include <securemem/protection.h>
 #include <securemem/secret.h>
+#include <securemem/witness.h>
 
 #endif

@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "kernel/answer.h"
+
 /* Linux's own numbers, for C libraries that are older than the kernel they run on. */
 #define FIXED_NOREPLACE       0x100000
 #define ADVICE_WIPEONFORK     18
@@ -32,17 +34,6 @@
 #define NO_SUCH_OPERATION   (~0)
 
 /*
- * A call's result, or the negative errno. errno itself is put back to what it was before:
- * probes that fail by intention must not be seen by the program.
- */
-static long answer(int before, long result)
-{
-    int code = errno;
-    errno = before;
-    return result < 0 ? -(long)code : result;
-}
-
-/*
  * Calls that are cancellation points in the C library go past it (pthreads(7)): a thread
  * that is cancelled inside one would leave locks held for ever.
  */
@@ -51,7 +42,7 @@ static int reserve(void *where, size_t length, int flags, void **out)
     int before = errno;
     void *start =
         mmap(where, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
-    int result = (int)answer(before, start == MAP_FAILED ? -1 : 0);
+    int result = (int)smem_answer(before, start == MAP_FAILED ? -1 : 0);
     if (result == 0)
         *out = start;
     return result;
@@ -77,7 +68,7 @@ int smem_kernel_reserve_at(void *start, size_t length)
 int smem_kernel_unmap(void *start, size_t length)
 {
     int before = errno;
-    return (int)answer(before, munmap(start, length));
+    return (int)smem_answer(before, munmap(start, length));
 }
 
 int smem_kernel_protect(void *start, size_t length, enum smem_kernel_access access)
@@ -88,7 +79,7 @@ int smem_kernel_protect(void *start, size_t length, enum smem_kernel_access acce
         [SMEM_ACCESS_WRITE] = PROT_READ | PROT_WRITE,
     };
     int before = errno;
-    return (int)answer(before, mprotect(start, length, flags[access]));
+    return (int)smem_answer(before, mprotect(start, length, flags[access]));
 }
 
 int smem_kernel_advise(void *start, size_t length, enum smem_kernel_advice advice)
@@ -105,7 +96,7 @@ int smem_kernel_advise(void *start, size_t length, enum smem_kernel_advice advic
         [SMEM_ADVICE_UNKNOWN] = ADVICE_NONE_SUCH,
     };
     int before = errno;
-    return (int)answer(before, madvise(start, length, numbers[advice]));
+    return (int)smem_answer(before, madvise(start, length, numbers[advice]));
 }
 
 /*
@@ -115,33 +106,34 @@ int smem_kernel_advise(void *start, size_t length, enum smem_kernel_advice advic
 int smem_kernel_lock(void *start, size_t length)
 {
     int before = errno;
-    return (int)answer(before, syscall(SYS_mlock, start, length));
+    return (int)smem_answer(before, syscall(SYS_mlock, start, length));
 }
 
 int smem_kernel_lock_on_fault(void *start, size_t length)
 {
     int before = errno;
-    return (int)answer(before, syscall(SYS_mlock2, start, length, LOCK_ON_FAULT));
+    return (int)smem_answer(before, syscall(SYS_mlock2, start, length, LOCK_ON_FAULT));
 }
 
 int smem_kernel_unlock(void *start, size_t length)
 {
     int before = errno;
-    return (int)answer(before, syscall(SYS_munlock, start, length));
+    return (int)smem_answer(before, syscall(SYS_munlock, start, length));
 }
 
 int smem_kernel_is_locked(void *start, size_t length)
 {
     int before = errno;
-    int result = (int)answer(before, syscall(SYS_msync, start, length, MS_INVALIDATE));
+    int result =
+        (int)smem_answer(before, syscall(SYS_msync, start, length, MS_INVALIDATE));
     return result == -EBUSY ? 1 : result;
 }
 
 int smem_kernel_is_readable(const void *start)
 {
     int before = errno;
-    int result = (int)answer(before, syscall(SYS_rt_sigprocmask, NO_SUCH_OPERATION, start,
-                                             NULL, KERNEL_SIGSET_BYTES));
+    int result = (int)smem_answer(before, syscall(SYS_rt_sigprocmask, NO_SUCH_OPERATION,
+                                                  start, NULL, KERNEL_SIGSET_BYTES));
     if (result == 0)
         return -ENOTSUP;
     if (result == -EFAULT)
@@ -152,8 +144,9 @@ int smem_kernel_is_readable(const void *start)
 int smem_kernel_name(void *start, size_t length, const char *name)
 {
     int before = errno;
-    return (int)answer(before, prctl(PRCTL_SET_VMA, PRCTL_SET_VMA_ANON_NAME,
-                                     (unsigned long)start, length, (unsigned long)name));
+    return (int)smem_answer(before,
+                            prctl(PRCTL_SET_VMA, PRCTL_SET_VMA_ANON_NAME,
+                                  (unsigned long)start, length, (unsigned long)name));
 }
 
 size_t smem_kernel_memory(void)
@@ -182,7 +175,7 @@ int smem_kernel_lock_limit(size_t *soft, size_t *hard)
 {
     struct rlimit limit;
     int before = errno;
-    int result = (int)answer(before, getrlimit(RLIMIT_MEMLOCK, &limit));
+    int result = (int)smem_answer(before, getrlimit(RLIMIT_MEMLOCK, &limit));
     if (result != 0)
         return result;
     *soft = limit_of(limit.rlim_cur);
@@ -195,7 +188,7 @@ int smem_kernel_has_ipc_lock(void)
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
     int before = errno;
-    int result = (int)answer(before, syscall(SYS_capget, &header, data));
+    int result = (int)smem_answer(before, syscall(SYS_capget, &header, data));
     if (result != 0)
         return result;
     return (data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective & CAP_TO_MASK(CAP_IPC_LOCK)) != 0;
@@ -204,32 +197,33 @@ int smem_kernel_has_ipc_lock(void)
 int smem_kernel_open(const char *path)
 {
     int before = errno;
-    return (int)answer(before, syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC));
+    return (int)smem_answer(before,
+                            syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC));
 }
 
 int smem_kernel_close(int descriptor)
 {
     int before = errno;
-    return (int)answer(before, syscall(SYS_close, descriptor));
+    return (int)smem_answer(before, syscall(SYS_close, descriptor));
 }
 
 long smem_kernel_read(int descriptor, void *buffer, size_t length)
 {
     int before = errno;
-    return answer(before, syscall(SYS_read, descriptor, buffer, length));
+    return smem_answer(before, syscall(SYS_read, descriptor, buffer, length));
 }
 
 long smem_kernel_write(int descriptor, const void *bytes, size_t length)
 {
     int before = errno;
-    return answer(before, syscall(SYS_write, descriptor, bytes, length));
+    return smem_answer(before, syscall(SYS_write, descriptor, bytes, length));
 }
 
 int64_t smem_kernel_milliseconds(void)
 {
     struct timespec now;
     int before = errno;
-    int result = (int)answer(before, clock_gettime(CLOCK_MONOTONIC, &now));
+    int result = (int)smem_answer(before, clock_gettime(CLOCK_MONOTONIC, &now));
     if (result != 0)
         return result;
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;

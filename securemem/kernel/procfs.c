@@ -139,6 +139,50 @@ int smem_proc_mapping_at(const void *address, struct smem_proc_mapping *out)
     return lines_close(&lines, result == 0 ? -ENOENT : result);
 }
 
+/* "start-end rwxp offset device inode   name", where start and end were parsed. */
+static void parse_rest(const char *line, struct smem_proc_map *out)
+{
+    const char *at = strchr(line, ' ') + 1;
+    out->readable = at[0] == 'r';
+    out->writable = at[1] == 'w';
+    out->executable = at[2] == 'x';
+    out->shared = at[3] == 's';
+    for (int field = 0; field < 4 && at != NULL; field++) {
+        at = strchr(at, ' ');
+        at = at == NULL ? NULL : at + 1;
+    }
+    while (at != NULL && *at == ' ')
+        at++;
+    size_t length = at == NULL ? 0 : strlen(at);
+    if (length >= sizeof out->name) {
+        at += length - (sizeof out->name - 1);
+        length = sizeof out->name - 1;
+    }
+    memcpy(out->name, at == NULL ? "" : at, length);
+    out->name[length] = '\0';
+}
+
+int smem_proc_each_map(int (*visit)(const struct smem_proc_map *map, void *context),
+                       void *context)
+{
+    struct lines lines;
+    int result = lines_open(&lines, PROC_SELF "maps");
+    if (result != 0)
+        return result;
+    int visited = 0;
+    while (visited == 0 && (result = lines_next(&lines)) == 1) {
+        struct smem_proc_mapping head;
+        struct smem_proc_map map;
+        if (!parse_head(lines.line, &head))
+            continue;
+        map.start = head.start;
+        map.end = head.end;
+        parse_rest(lines.line, &map);
+        visited = visit(&map, context);
+    }
+    return lines_close(&lines, visited != 0 ? visited : result < 0 ? result : 0);
+}
+
 int smem_proc_count_mappings(size_t *out)
 {
     struct lines lines;

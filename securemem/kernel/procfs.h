@@ -21,6 +21,19 @@ struct smem_proc_mapping {
     bool mergeable;  /* mg: KSM may share its pages */
 };
 
+/* What maps says of one mapping. The name is cut at its front where it is longer. */
+#define SMEM_PROC_NAME_BYTES 64U
+
+struct smem_proc_map {
+    uintptr_t start, end;
+    bool readable, writable, executable, shared;
+    char name[SMEM_PROC_NAME_BYTES];
+};
+
+/* Calls visit with each mapping, until it gives another value than 0: that is given. */
+int smem_proc_each_map(int (*visit)(const struct smem_proc_map *map, void *context),
+                       void *context);
+
 /* The mapping that holds address; -ENOENT where none does. */
 int smem_proc_mapping_at(const void *address, struct smem_proc_mapping *out);
 

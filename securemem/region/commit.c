@@ -13,13 +13,23 @@
 #define BATCH_SLOTS 64U
 #define BATCH_BYTES (1UL << 20)
 
+/* mlockall(2) locks a reservation too, and a locked range takes no guards. */
+int smem_region_install_guard(void *start, size_t length)
+{
+    int result = smem_kernel_advise(start, length, SMEM_ADVICE_GUARD_INSTALL);
+    if (result != -EINVAL || smem_kernel_is_locked(start, length) != 1 ||
+        smem_kernel_unlock(start, length) != 0)
+        return result;
+    return smem_kernel_advise(start, length, SMEM_ADVICE_GUARD_INSTALL);
+}
+
 /* Installs the guards of a batch, and asks the kernel whether they stop a read. */
 static int install_guards(struct smem_region *region, uint32_t first, uint32_t slots)
 {
     const char *guard = NULL;
     for (uint32_t i = first; i < first + slots; i++) {
         char *page = smem_slot_data(region, i) + region->slot_bytes;
-        int result = smem_kernel_advise(page, region->page, SMEM_ADVICE_GUARD_INSTALL);
+        int result = smem_region_install_guard(page, region->page);
         if (result != 0)
             return smem_error_kernel("madvise(MADV_GUARD_INSTALL)", result, region->page);
         guard = page;

@@ -11,6 +11,9 @@ static inline bool smem_region_batches(const struct smem_region *region)
     return region->kind == SMEM_GUARD_REGIONS || region->kind == SMEM_RUN;
 }
 
+/* MADV_GUARD_INSTALL where no secret is, whether mlockall(2) has locked it or not. */
+int smem_region_install_guard(void *start, size_t length);
+
 /*
  * Commits the largest batch that the allowance and the kernel grant. 0, or a negative
  * errno, recorded, with nothing committed but what the kernel refuses to close again.

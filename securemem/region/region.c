@@ -353,6 +353,19 @@ void smem_region_forget_visitors(void)
     atomic_store(&visitors, 0);
 }
 
+bool smem_region_is_used(const struct smem_region *region, const char *address)
+{
+    size_t lead = (size_t)(smem_slot_data(region, 0) - region->base);
+    size_t offset = (size_t)(address - region->base);
+    if (offset < lead)
+        return false;
+    size_t slot = (offset - lead) / smem_region_stride(region);
+    if (slot >= region->used ||
+        (offset - lead) % smem_region_stride(region) >= region->slot_bytes)
+        return false;
+    return smem_slot_state(region, (uint32_t)slot) != SMEM_SLOT_RETURNED;
+}
+
 void smem_region_check(const struct smem_region *region)
 {
     uint32_t committed = atomic_load_explicit(&region->committed, memory_order_relaxed);

@@ -224,6 +224,9 @@ void smem_slot_end(struct smem_region *region, uint32_t slot, enum smem_slot_sta
 /* In a forked child: visitors of other threads were not inherited. */
 void smem_region_forget_visitors(void);
 
+/* Whether the address lies on the data pages of a slot that was handed out or is IDLE. */
+bool smem_region_is_used(const struct smem_region *region, const char *address);
+
 /* Aborts when an invariant does not hold. Cheap: no walk over slots. */
 void smem_region_check(const struct smem_region *region);
 

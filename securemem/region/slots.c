@@ -61,10 +61,13 @@ static int make_accessible(struct smem_region *region, uint32_t slot)
 
 static int make_inaccessible(struct smem_region *region, uint32_t slot)
 {
-    if (region->kind == SMEM_GUARD_REGIONS)
-        return advise_slot(region, slot, SMEM_ADVICE_GUARD_INSTALL,
-                           "madvise(MADV_GUARD_INSTALL)");
-    return protect_slot(region, slot, SMEM_ACCESS_NONE);
+    if (region->kind != SMEM_GUARD_REGIONS)
+        return protect_slot(region, slot, SMEM_ACCESS_NONE);
+    int result =
+        smem_region_install_guard(smem_slot_data(region, slot), region->slot_bytes);
+    return result == 0 ? 0
+                       : smem_error_kernel("madvise(MADV_GUARD_INSTALL)", result,
+                                           region->slot_bytes);
 }
 
 /* Brings an accessible slot into memory, so that a shortage is an errno and no signal. */

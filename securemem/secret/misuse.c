@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "kernel/kernel.h"
+#include "region/line.h"
 #include "region/wipe.h"
 
 #define STANDARD_ERROR 2
-#define LINE_BYTES     160
 #define PREFIX         "securemem: "
 
 /* Odd while the pair changes; who read at another number than before reads again. */
@@ -58,47 +58,23 @@ static const char *words_of(securemem_misuse_kind kind)
     return "use of what is not a live arena: ";
 }
 
-/* A line put together without an allocation; what does not fit is cut. */
-struct line {
-    size_t length;
-    char text[LINE_BYTES];
-};
-
-static void add_text(struct line *line, const char *text)
-{
-    while (*text != '\0' && line->length < LINE_BYTES - 1)
-        line->text[line->length++] = *text++;
-    line->text[line->length] = '\0';
-}
-
-static void add_number(struct line *line, uintptr_t value, unsigned base)
-{
-    char digits[3 * sizeof value + 1];
-    size_t at = sizeof digits - 1;
-    digits[at] = '\0';
-    do
-        digits[--at] = "0123456789abcdef"[value % base];
-    while ((value /= base) != 0);
-    add_text(line, digits + at);
-}
-
-static void compose(struct line *line, securemem_misuse_kind kind, const void *pointer)
+static void compose(struct smem_line *line, securemem_misuse_kind kind,
+                    const void *pointer)
 {
     line->length = 0;
-    add_text(line, PREFIX);
-    add_text(line, words_of(kind));
-    add_text(line, "0x");
-    add_number(line, (uintptr_t)pointer, 16);
+    smem_line_text(line, PREFIX);
+    smem_line_text(line, words_of(kind));
+    smem_line_address(line, (uintptr_t)pointer);
 }
 
-__attribute__((noreturn)) static void stop(struct line *line)
+__attribute__((noreturn)) static void stop(struct smem_line *line)
 {
     size_t failed = smem_wipe_regions(SMEM_WIPE_PAGES);
     if (failed != 0) {
-        add_text(line, "; secrets that could not be wiped: ");
-        add_number(line, failed, 10);
+        smem_line_text(line, "; secrets that could not be wiped: ");
+        smem_line_number(line, failed, 10);
     }
-    add_text(line, "\n");
+    smem_line_text(line, "\n");
     /* Without a descriptor 2 the line is lost; the abort says enough. */
     (void)smem_kernel_write(STANDARD_ERROR, line->text, line->length);
     abort();
@@ -106,7 +82,7 @@ __attribute__((noreturn)) static void stop(struct line *line)
 
 void smem_misuse(securemem_misuse_kind kind, const void *pointer)
 {
-    struct line line;
+    struct smem_line line;
     compose(&line, kind, pointer);
     void *user;
     securemem_misuse_handler call = get_handler(&user);

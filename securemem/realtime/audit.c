@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: ISC */
+#include <errno.h>
+#include <string.h>
+
+#include "kernel/kernel.h"
+#include "realtime/pages.h"
+#include "region/error.h"
+
+struct auditing {
+    securemem_rt_audit_report *report;
+    const struct smem_proc_map *map;
+    int descriptor;
+};
+
+static size_t *total_of(securemem_rt_audit_report *report, securemem_rt_finding_kind kind)
+{
+    switch (kind) {
+    case SECUREMEM_RT_NOT_LOCKED:
+        return &report->not_locked;
+    case SECUREMEM_RT_NOT_PRESENT:
+        return &report->not_present;
+    case SECUREMEM_RT_SWAPPED:
+        return &report->swapped;
+    case SECUREMEM_RT_ZERO_PAGE:
+        return &report->zero_page;
+    case SECUREMEM_RT_SHARED:
+        break;
+    }
+    return &report->shared;
+}
+
+static void note(void *context, securemem_rt_finding_kind kind, uintptr_t start,
+                 size_t length)
+{
+    struct auditing *auditing = context;
+    securemem_rt_audit_report *report = auditing->report;
+    *total_of(report, kind) += length;
+    if (report->count++ >= SECUREMEM_RT_FINDINGS)
+        return;
+    securemem_rt_finding *finding = &report->findings[report->count - 1];
+    *finding = (securemem_rt_finding){.kind = kind, .start = start, .length = length};
+    memcpy(finding->name, auditing->map->name, sizeof finding->name);
+}
+
+/* The kernel's own pages are neither locked nor swapped; without access, none is touched. */
+static bool is_exempt(const struct smem_proc_map *map)
+{
+    return (!map->readable && !map->writable && !map->executable) ||
+           strncmp(map->name, "[v", 2) == 0;
+}
+
+static int audit_map(const struct smem_proc_map *map, void *context)
+{
+    struct auditing *auditing = context;
+    if (is_exempt(map))
+        return 0;
+    auditing->map = map;
+    auditing->report->mappings++;
+    auditing->report->bytes += map->end - map->start;
+    void *start = (void *)map->start; /* NOLINT: an address that the kernel gave */
+    if (smem_kernel_is_locked(start, smem_kernel_page_size()) != 1)
+        note(auditing, SECUREMEM_RT_NOT_LOCKED, map->start, map->end - map->start);
+    return smem_pages_each(auditing->descriptor, map, note, auditing);
+}
+
+int securemem_rt_audit(securemem_rt_audit_report *report)
+{
+    if (report == NULL)
+        return smem_error_argument("securemem_rt_audit", "report is NULL");
+    int descriptor = smem_pages_descriptor();
+    if (descriptor < 0)
+        return smem_error_unreadable("/proc/self/pagemap", descriptor);
+    memset(report, 0, sizeof *report);
+    report->scanned = smem_pages_scans(descriptor);
+    struct auditing auditing = {.report = report, .descriptor = descriptor};
+    int result = smem_proc_each_map(audit_map, &auditing);
+    return result == 0 ? 0 : smem_error_unreadable("/proc/self/maps", result);
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: ISC */
+#include "realtime/trap.h"
+
+#include <stdlib.h>
+
+#include "kernel/kernel.h"
+#include "kernel/perf.h"
+#include "kernel/signal.h"
+#include "region/epoch.h"
+#include "region/error.h"
+#include "region/line.h"
+
+#define STANDARD_ERROR 2
+
+/* Held by the fork generation that wrote it: a child does not wait for its parent's. */
+static _Atomic uint64_t holder;
+static unsigned sections;
+
+static void lock(void)
+{
+    uint64_t mine = (uint64_t)smem_epoch() + 1;
+    while (atomic_exchange(&holder, mine) == mine)
+        smem_kernel_yield();
+}
+
+static void unlock(void)
+{
+    atomic_store(&holder, 0);
+}
+
+static void on_fault(uintptr_t instruction, uintptr_t address)
+{
+    struct smem_witness *witness = smem_witness_known();
+    securemem_rt_section *section = witness == NULL ? NULL : witness->section;
+    if (section == NULL)
+        return; /* on its way when the section ended */
+    section->trapped++;
+    if (section->trap == SECUREMEM_RT_TRAP_COUNT)
+        return;
+    struct smem_line line = {0};
+    smem_line_text(&line, "securemem: page fault in a section: the instruction at ");
+    smem_line_address(&line, instruction);
+    smem_line_text(&line, " touched ");
+    smem_line_address(&line, address);
+    smem_line_text(&line, "\n");
+    /* Without a descriptor 2 the line is lost; the count is kept. */
+    (void)smem_kernel_write(STANDARD_ERROR, line.text, line.length);
+    if (section->trap == SECUREMEM_RT_TRAP_ABORT)
+        abort();
+}
+
+static int need_handler(void)
+{
+    lock();
+    int result = sections == 0 ? smem_kernel_set_trap(on_fault) : 0;
+    sections += result == 0;
+    unlock();
+    return result == 0 ? 0 : smem_error_kernel("sigaction", result, 0);
+}
+
+/* A handler that cannot be put back stays, and passes on what is not its own. */
+static void release_handler(void)
+{
+    lock();
+    if (--sections == 0)
+        (void)smem_kernel_unset_trap();
+    unlock();
+}
+
+int smem_trap_begin(struct smem_witness *witness)
+{
+    if (witness->trap < 0)
+        witness->trap = smem_kernel_perf_open(SMEM_PERF_TRAP, -1);
+    if (witness->trap < 0)
+        return smem_error_kernel("perf_event_open", witness->trap, 0);
+    int result = need_handler();
+    if (result != 0)
+        return result;
+    result = smem_kernel_perf_enable(witness->trap, true);
+    if (result == 0)
+        return 0;
+    release_handler();
+    return smem_error_kernel("ioctl(PERF_EVENT_IOC_ENABLE)", result, 0);
+}
+
+void smem_trap_end(struct smem_witness *witness)
+{
+    (void)smem_kernel_perf_enable(witness->trap, false); /* on_fault then does nothing */
+    release_handler();
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: ISC */
+/* Sections whose faults stop the thread: the handler of SIGTRAP, and who needs it. */
+#ifndef SMEM_RT_TRAP_H
+#define SMEM_RT_TRAP_H
+
+#include "realtime/witness.h"
+
+/* From now on faults of the thread trap. 0 or a negative errno, recorded. */
+int smem_trap_begin(struct smem_witness *witness);
+void smem_trap_end(struct smem_witness *witness);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The witness of a thread: its counters of page faults, and the ring of their records.
+ *
+ *      minor (leader), major, kernel ---> one ring: control page | records ...
+ *      trap: alone, enabled for sections that ask for it
+ */
+#ifndef SMEM_RT_WITNESS_H
+#define SMEM_RT_WITNESS_H
+
+#include <securemem/witness.h>
+
+#include "region/metadata.h"
+
+#define SMEM_WITNESS_RING   16U /* pages of records */
+#define SMEM_WITNESS_COUNTS 3U
+
+struct smem_witness {
+    struct smem_pool_object object; /* state 1: a thread's */
+    uint32_t epoch;                 /* a forked child has its parent's descriptors */
+    int minor, major, kernel, trap; /* descriptors; -1: none */
+    uint64_t major_id;
+    void *ring;                    /* NULL: perf_event_open was refused */
+    securemem_rt_section *section; /* that has begun, or NULL */
+};
+
+/* The calling thread's, opened when it is first asked for; NULL where memory is short. */
+struct smem_witness *smem_witness_self(void);
+
+/* The calling thread's, if there is one; async-signal-safe. */
+struct smem_witness *smem_witness_known(void);
+
+#endif
