@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: ISC */
+/* Pages in every state, and what the audit says of them. */
+#include <errno.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "limits/seccomp.h"
+#include "unit/unit.h"
+
+static securemem_rt_audit_report report;
+static size_t page;
+
+static char *map(size_t pages)
+{
+    char *start = mmap(NULL, pages * page, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    NEED(start != MAP_FAILED);
+    return start;
+}
+
+/* The pages at address that have a finding of that kind. */
+static size_t pages_found(securemem_rt_finding_kind kind, const char *address,
+                          size_t pages)
+{
+    uintptr_t start = (uintptr_t)address, end = start + pages * page;
+    size_t found = 0;
+    for (size_t i = 0; i < report.count && i < SECUREMEM_RT_FINDINGS; i++) {
+        const securemem_rt_finding *f = &report.findings[i];
+        uintptr_t from = f->start > start ? f->start : start;
+        uintptr_t to = f->start + f->length < end ? f->start + f->length : end;
+        if (f->kind == kind && from < to)
+            found += (to - from) / page;
+    }
+    return found;
+}
+
+/* So that findings are few, and none is left out. */
+static bool lock_all(void)
+{
+    return mlockall(MCL_CURRENT) == 0;
+}
+
+static void audit(void)
+{
+    NEED(securemem_rt_audit(&report) == 0);
+}
+
+static int look_at_pages(void *argument)
+{
+    (void)argument;
+    if (!lock_all())
+        return SKIP_EXIT;
+    char *memory = map(8);
+    memory[0] = 1;
+    NEED(*(volatile char *)(memory + page) == 0);
+    memory[3 * page] = 1;
+    audit();
+    NEED(pages_found(SECUREMEM_RT_NOT_LOCKED, memory, 8) == 8);
+    NEED(pages_found(SECUREMEM_RT_NOT_PRESENT, memory, 1) == 0);
+    NEED(pages_found(SECUREMEM_RT_ZERO_PAGE, memory + page, 1) == report.scanned);
+    NEED(pages_found(SECUREMEM_RT_SHARED, memory + page, 1) == !report.scanned);
+    NEED(pages_found(SECUREMEM_RT_NOT_PRESENT, memory + 2 * page, 1) == 1);
+    NEED(pages_found(SECUREMEM_RT_SHARED, memory + 3 * page, 1) == 0);
+    NEED(pages_found(SECUREMEM_RT_NOT_PRESENT, memory + 4 * page, 4) == 4);
+    NEED(mlock(memory, 8 * page) == 0);
+    audit();
+    for (int kind = SECUREMEM_RT_NOT_LOCKED; kind <= SECUREMEM_RT_SHARED; kind++)
+        NEED(pages_found((securemem_rt_finding_kind)kind, memory, 8) == 0);
+    return 0;
+}
+
+static int look_without_scan(void *argument)
+{
+    if (!seccomp_answer(SYS_ioctl, EINVAL))
+        return SKIP_EXIT;
+    audit();
+    NEED(!report.scanned);
+    return look_at_pages(argument);
+}
+
+static int look_after_fork(void *argument)
+{
+    (void)argument;
+    char *memory = map(4);
+    memset(memory, 1, 4 * page);
+    if (!lock_all())
+        return SKIP_EXIT;
+    audit();
+    NEED(pages_found(SECUREMEM_RT_SHARED, memory, 4) == 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)pause();
+        _exit(0);
+    }
+    memory[page] = 2; /* copied by now */
+    audit();
+    NEED(pages_found(SECUREMEM_RT_SHARED, memory, 4) == 3);
+    NEED(pages_found(SECUREMEM_RT_SHARED, memory + page, 1) == 0);
+    NEED(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
+    return 0;
+}
+
+static int look_at_secrets(void *argument)
+{
+    securemem_guard_kind kind = *(securemem_guard_kind *)argument;
+    securemem_arena *arena = securemem_arena_create(
+        &(securemem_arena_options){.guard_kind = kind, .idle = SIZE_MAX});
+    char *secrets[40];
+    for (int i = 0; i < 40; i++)
+        NEED((secrets[i] = securemem_arena_alloc(arena, 100)) != NULL);
+    for (int i = 0; i < 40; i += 3)
+        securemem_free(secrets[i]);
+    if (!lock_all())
+        return SKIP_EXIT;
+    audit();
+    for (int i = 1; i < 40; i += 3)
+        for (int k = SECUREMEM_RT_NOT_LOCKED; k <= SECUREMEM_RT_SHARED; k++)
+            NEED(pages_found((securemem_rt_finding_kind)k, first_page(secrets[i], 100),
+                             1) == 0);
+    for (size_t i = 0; i < report.count; i++) /* nor guards, nor what is unused */
+        NEED(strstr(report.findings[i].name, "securemem") == NULL);
+    return 0;
+}
+
+static int look_when_not_dumpable(void *argument)
+{
+    audit();
+    if (!child_become_ordinary(8UL << 20) || prctl(PR_SET_DUMPABLE, 0) != 0)
+        return SKIP_EXIT;
+    (void)argument;
+    char *memory = map(1);
+    audit();
+    return 0 * memory[0];
+}
+
+#define HOLDS(name, body, argument)                                                      \
+    static void name(void **state)                                                       \
+    {                                                                                    \
+        (void)state;                                                                     \
+        if (child_skips(body, argument))                                                 \
+            SKIP("mlockall, seccomp or another user is refused here");                   \
+    }
+
+HOLDS(pages_are_told_by_their_state, look_at_pages, NULL)
+HOLDS(without_pagemap_scan_pages_are_told_by_pagemap, look_without_scan, NULL)
+HOLDS(pages_that_a_child_has_too_are_told, look_after_fork, NULL)
+HOLDS(who_audited_before_can_when_it_is_not_dumpable, look_when_not_dumpable, NULL)
+
+static void secrets_and_their_guards_are_no_findings(void **state)
+{
+    (void)state;
+    securemem_guard_kind kinds[2];
+    size_t count = guard_kinds(kinds);
+    for (size_t k = 0; k < count; k++)
+        if (child_skips(look_at_secrets, &kinds[k]))
+            SKIP("mlockall is refused here");
+}
+
+static void no_report_is_an_error(void **state)
+{
+    (void)state;
+    assert_int_equal(securemem_rt_audit(NULL), -EINVAL);
+}
+
+int main(void)
+{
+    page = view_page_size();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pages_are_told_by_their_state),
+        cmocka_unit_test(without_pagemap_scan_pages_are_told_by_pagemap),
+        cmocka_unit_test(pages_that_a_child_has_too_are_told),
+        cmocka_unit_test(secrets_and_their_guards_are_no_findings),
+        cmocka_unit_test(who_audited_before_can_when_it_is_not_dumpable),
+        cmocka_unit_test(no_report_is_an_error),
+    };
+    return RUN_GROUP(tests);
+}
