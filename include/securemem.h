@@ -39,6 +39,7 @@
 #include <securemem/error.h>
 #include <securemem/misuse.h>
 #include <securemem/protection.h>
+#include <securemem/realtime.h>
 #include <securemem/secret.h>
 #include <securemem/witness.h>
 

@@ -40,6 +40,15 @@ struct smem_kernel_faults {
 };
 int smem_kernel_thread_faults(struct smem_kernel_faults *out);
 
+/* The bytes that the calling thread's stack may still grow, or has left. */
+int smem_kernel_stack_left(size_t *out);
+
+/* mallopt(3) of glibc: one arena, nothing given back, no mmap. -ENOTSUP elsewhere. */
+int smem_kernel_tune_malloc(void);
+
+/* MADV_DONTFORK, MADV_DOFORK. */
+int smem_kernel_inherit(void *start, size_t length, bool inherit);
+
 /* A round of the clocks that a service asks for the time. */
 int smem_kernel_touch_clocks(void);
 

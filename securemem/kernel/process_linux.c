@@ -3,6 +3,8 @@
 #include "kernel/process.h"
 
 #include <errno.h>
+#include <malloc.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -84,6 +86,44 @@ int smem_kernel_thread_faults(struct smem_kernel_faults *out)
         *out = (struct smem_kernel_faults){.minor = (uint64_t)usage.ru_minflt,
                                            .major = (uint64_t)usage.ru_majflt};
     return result;
+}
+
+int smem_kernel_stack_left(size_t *out)
+{
+    pthread_attr_t attributes;
+    void *start;
+    size_t size;
+    int before = errno;
+    int result = -pthread_getattr_np(pthread_self(), &attributes);
+    if (result == 0) {
+        result = -pthread_attr_getstack(&attributes, &start, &size);
+        (void)pthread_attr_destroy(&attributes); /* holds nothing that could fail */
+    }
+    errno = before;
+    if (result == 0)
+        *out = (size_t)((uintptr_t)__builtin_frame_address(0) - (uintptr_t)start);
+    return result;
+}
+
+int smem_kernel_tune_malloc(void)
+{
+#if defined(__GLIBC__)
+    static const int options[][2] = {
+        {M_ARENA_MAX, 1}, {M_TRIM_THRESHOLD, -1}, {M_MMAP_MAX, 0}, {M_TOP_PAD, 1 << 16}};
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        if (mallopt(options[i][0], options[i][1]) != 1)
+            return -ENOTSUP;
+    return 0;
+#else
+    return -ENOTSUP;
+#endif
+}
+
+int smem_kernel_inherit(void *start, size_t length, bool inherit)
+{
+    int before = errno;
+    return (int)smem_answer(
+        before, madvise(start, length, inherit ? MADV_DOFORK : MADV_DONTFORK));
 }
 
 int smem_kernel_touch_clocks(void)

@@ -5,73 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernel/kernel.h"
-
-/* Longer than every line that is looked into; longer lines are cut, not misread. */
-#define LINE_BYTES  512
-#define CHUNK_BYTES 4096
+#include "kernel/lines.h"
 
 /* Not /proc/self, which is empty once the first thread has ended (Linux 3.17 has it). */
 #define PROC_SELF "/proc/thread-self/"
-
-/* A file of /proc, line by line, without a heap. */
-struct lines {
-    int descriptor;
-    size_t begin, end; /* what is unread of chunk */
-    char line[LINE_BYTES];
-    char chunk[CHUNK_BYTES];
-};
-
-static int lines_open(struct lines *lines, const char *path)
-{
-    lines->begin = lines->end = 0;
-    lines->descriptor = smem_kernel_open(path);
-    return lines->descriptor < 0 ? lines->descriptor : 0;
-}
-
-/* Closing a file that was only read loses nothing, but a failure is still an answer. */
-static int lines_close(struct lines *lines, int result)
-{
-    int closed = smem_kernel_close(lines->descriptor);
-    return result != 0 ? result : closed;
-}
-
-static int lines_fill(struct lines *lines)
-{
-    long count;
-    do
-        count = smem_kernel_read(lines->descriptor, lines->chunk, sizeof lines->chunk);
-    while (count == -EINTR);
-    if (count < 0)
-        return (int)count;
-    lines->begin = 0;
-    lines->end = (size_t)count;
-    return count > 0;
-}
-
-/* 1 with the next line in lines->line, 0 at the end of the file, or a negative errno. */
-static int lines_next(struct lines *lines)
-{
-    size_t length = 0;
-    for (;;) {
-        if (lines->begin == lines->end) {
-            int filled = lines_fill(lines);
-            if (filled < 0)
-                return filled;
-            if (filled == 0 && length == 0)
-                return 0;
-            if (filled == 0)
-                break;
-        }
-        char c = lines->chunk[lines->begin++];
-        if (c == '\n')
-            break;
-        if (length < sizeof lines->line - 1)
-            lines->line[length++] = c;
-    }
-    lines->line[length] = '\0';
-    return 1;
-}
 
 static bool starts_with(const char *line, const char *prefix)
 {
@@ -118,14 +55,14 @@ static void parse_flags(const char *line, struct smem_proc_mapping *out)
 
 int smem_proc_mapping_at(const void *address, struct smem_proc_mapping *out)
 {
-    struct lines lines;
-    int result = lines_open(&lines, PROC_SELF "smaps");
+    struct smem_lines lines;
+    int result = smem_lines_open(&lines, PROC_SELF "smaps");
     if (result != 0)
         return result;
 
     struct smem_proc_mapping mapping = {0};
     bool inside = false;
-    while ((result = lines_next(&lines)) == 1) {
+    while ((result = smem_lines_next(&lines)) == 1) {
         struct smem_proc_mapping head;
         if (parse_head(lines.line, &head)) {
             mapping = head;
@@ -133,10 +70,10 @@ int smem_proc_mapping_at(const void *address, struct smem_proc_mapping *out)
         } else if (inside && starts_with(lines.line, "VmFlags:")) {
             parse_flags(lines.line, &mapping);
             *out = mapping;
-            return lines_close(&lines, 0);
+            return smem_lines_close(&lines, 0);
         }
     }
-    return lines_close(&lines, result == 0 ? -ENOENT : result);
+    return smem_lines_close(&lines, result == 0 ? -ENOENT : result);
 }
 
 /* "start-end rwxp offset device inode   name", where start and end were parsed. */
@@ -165,12 +102,12 @@ static void parse_rest(const char *line, struct smem_proc_map *out)
 int smem_proc_each_map(int (*visit)(const struct smem_proc_map *map, void *context),
                        void *context)
 {
-    struct lines lines;
-    int result = lines_open(&lines, PROC_SELF "maps");
+    struct smem_lines lines;
+    int result = smem_lines_open(&lines, PROC_SELF "maps");
     if (result != 0)
         return result;
     int visited = 0;
-    while (visited == 0 && (result = lines_next(&lines)) == 1) {
+    while (visited == 0 && (result = smem_lines_next(&lines)) == 1) {
         struct smem_proc_mapping head;
         struct smem_proc_map map;
         if (!parse_head(lines.line, &head))
@@ -180,65 +117,102 @@ int smem_proc_each_map(int (*visit)(const struct smem_proc_map *map, void *conte
         parse_rest(lines.line, &map);
         visited = visit(&map, context);
     }
-    return lines_close(&lines, visited != 0 ? visited : result < 0 ? result : 0);
+    return smem_lines_close(&lines, visited != 0 ? visited : result < 0 ? result : 0);
 }
 
 int smem_proc_count_mappings(size_t *out)
 {
-    struct lines lines;
-    int result = lines_open(&lines, PROC_SELF "maps");
+    struct smem_lines lines;
+    int result = smem_lines_open(&lines, PROC_SELF "maps");
     if (result != 0)
         return result;
     size_t count = 0;
-    while ((result = lines_next(&lines)) == 1)
+    while ((result = smem_lines_next(&lines)) == 1)
         count++;
-    result = lines_close(&lines, result);
+    result = smem_lines_close(&lines, result);
     if (result == 0)
         *out = count;
     return result;
 }
 
-int smem_proc_locked(size_t *bytes)
+/* A line "name:   123 kB" of a file, in bytes. */
+static int find_kilobytes(const char *path, const char *name, size_t *bytes)
 {
-    struct lines lines;
-    int result = lines_open(&lines, PROC_SELF "status");
+    struct smem_lines lines;
+    int result = smem_lines_open(&lines, path);
     if (result != 0)
         return result;
-    while ((result = lines_next(&lines)) == 1) {
-        if (!starts_with(lines.line, "VmLck:"))
+    while ((result = smem_lines_next(&lines)) == 1) {
+        if (!starts_with(lines.line, name))
             continue;
-        *bytes = (size_t)strtoull(lines.line + strlen("VmLck:"), NULL, 10) * 1024;
-        return lines_close(&lines, 0);
+        *bytes = (size_t)strtoull(lines.line + strlen(name), NULL, 10) * 1024;
+        return smem_lines_close(&lines, 0);
     }
-    return lines_close(&lines, result == 0 ? -ENOENT : result);
+    return smem_lines_close(&lines, result == 0 ? -ENOENT : result);
 }
 
-/* The first line of a file in *lines, whose descriptor is closed again. */
-static int read_first_line(const char *path, struct lines *lines)
+int smem_proc_locked(size_t *bytes)
 {
-    int result = lines_open(lines, path);
+    return find_kilobytes(PROC_SELF "status", "VmLck:", bytes);
+}
+
+int smem_proc_size(size_t *bytes)
+{
+    return find_kilobytes(PROC_SELF "status", "VmSize:", bytes);
+}
+
+int smem_proc_resident(size_t *bytes)
+{
+    return find_kilobytes(PROC_SELF "status", "VmRSS:", bytes);
+}
+
+int smem_proc_available(size_t *bytes)
+{
+    return find_kilobytes("/proc/meminfo", "MemAvailable:", bytes);
+}
+
+int smem_proc_setting(const char *path, size_t *out)
+{
+    struct smem_lines lines;
+    int result = smem_lines_first(path, &lines);
     if (result != 0)
         return result;
-    result = lines_next(lines);
-    if (result >= 0)
-        result = result == 1 ? 0 : -ENOENT;
-    return lines_close(lines, result);
+    char *rest;
+    unsigned long long value = strtoull(lines.line, &rest, 10);
+    *out = rest == lines.line ? SIZE_MAX : (size_t)value;
+    return 0;
+}
+
+int smem_proc_choice(const char *path, const char *choice)
+{
+    struct smem_lines lines;
+    int result = smem_lines_first(path, &lines);
+    return result != 0 ? result : strstr(lines.line, choice) != NULL;
+}
+
+int smem_proc_has_swap(void)
+{
+    struct smem_lines lines;
+    int result = smem_lines_open(&lines, "/proc/swaps");
+    if (result != 0)
+        return result;
+    int count = 0; /* of lines; the first is a heading */
+    while ((result = smem_lines_next(&lines)) == 1)
+        count++;
+    result = smem_lines_close(&lines, result);
+    return result != 0 ? result : count > 1;
 }
 
 int smem_proc_mapping_limit(size_t *out)
 {
-    struct lines lines;
-    int result = read_first_line("/proc/sys/vm/max_map_count", &lines);
-    if (result == 0)
-        *out = (size_t)strtoull(lines.line, NULL, 10);
-    return result;
+    return smem_proc_setting("/proc/sys/vm/max_map_count", out);
 }
 
 /* user_namespaces(7): the initial namespace maps every id, 0 to 4294967295, to itself. */
 int smem_proc_in_initial_namespace(bool *out)
 {
-    struct lines lines;
-    int result = read_first_line(PROC_SELF "uid_map", &lines);
+    struct smem_lines lines;
+    int result = smem_lines_first(PROC_SELF "uid_map", &lines);
     if (result != 0)
         return result;
     char *rest;

@@ -40,8 +40,20 @@ int smem_proc_mapping_at(const void *address, struct smem_proc_mapping *out);
 /* The number of mappings of the process. */
 int smem_proc_count_mappings(size_t *out);
 
-/* VmLck of the process, in bytes. */
+/* VmLck, VmSize and VmRSS of the process, and MemAvailable of the machine, in bytes. */
 int smem_proc_locked(size_t *bytes);
+int smem_proc_size(size_t *bytes);
+int smem_proc_resident(size_t *bytes);
+int smem_proc_available(size_t *bytes);
+
+/* A number in the first line of a file; SIZE_MAX where there is none ("max"). */
+int smem_proc_setting(const char *path, size_t *out);
+
+/* 1 where the first line of a file has the text, "[always]", else 0. */
+int smem_proc_choice(const char *path, const char *choice);
+
+/* 1 where the machine has swap, else 0. */
+int smem_proc_has_swap(void);
 
 /* vm.max_map_count. */
 int smem_proc_mapping_limit(size_t *out);

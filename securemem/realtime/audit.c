@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-#include <errno.h>
 #include <string.h>
 
-#include "kernel/kernel.h"
 #include "realtime/pages.h"
 #include "region/error.h"
 
@@ -42,23 +40,15 @@ static void note(void *context, securemem_rt_finding_kind kind, uintptr_t start,
     memcpy(finding->name, auditing->map->name, sizeof finding->name);
 }
 
-/* The kernel's own pages are neither locked nor swapped; without access, none is touched. */
-static bool is_exempt(const struct smem_proc_map *map)
-{
-    return (!map->readable && !map->writable && !map->executable) ||
-           strncmp(map->name, "[v", 2) == 0;
-}
-
 static int audit_map(const struct smem_proc_map *map, void *context)
 {
     struct auditing *auditing = context;
-    if (is_exempt(map))
+    if (smem_pages_are_exempt(map))
         return 0;
     auditing->map = map;
     auditing->report->mappings++;
     auditing->report->bytes += map->end - map->start;
-    void *start = (void *)map->start; /* NOLINT: an address that the kernel gave */
-    if (smem_kernel_is_locked(start, smem_kernel_page_size()) != 1)
+    if (!smem_pages_are_locked(map))
         note(auditing, SECUREMEM_RT_NOT_LOCKED, map->start, map->end - map->start);
     return smem_pages_each(auditing->descriptor, map, note, auditing);
 }

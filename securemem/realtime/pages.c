@@ -2,6 +2,7 @@
 #include "realtime/pages.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 #include "kernel/kernel.h"
 #include "kernel/pagemap.h"
@@ -41,6 +42,18 @@ bool smem_pages_scans(int descriptor)
     uintptr_t next, page = (uintptr_t)&pages & ~(smem_kernel_page_size() - 1);
     return smem_kernel_scan_pages(descriptor, page, page + smem_kernel_page_size(),
                                   &pages, 1, &next) >= 0;
+}
+
+bool smem_pages_are_exempt(const struct smem_proc_map *map)
+{
+    return (!map->readable && !map->writable && !map->executable) ||
+           strncmp(map->name, "[v", 2) == 0;
+}
+
+bool smem_pages_are_locked(const struct smem_proc_map *map)
+{
+    void *start = (void *)map->start; /* NOLINT: an address that the kernel gave */
+    return smem_kernel_is_locked(start, smem_kernel_page_size()) == 1;
 }
 
 /* Pages side by side, and what PAGEMAP_SCAN says of those that are not in memory. */

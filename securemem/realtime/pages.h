@@ -13,6 +13,12 @@
  */
 int smem_pages_descriptor(void);
 
+/* The kernel's own mappings are neither locked nor swapped; without access none is touched. */
+bool smem_pages_are_exempt(const struct smem_proc_map *map);
+
+/* Whether the mapping is locked. */
+bool smem_pages_are_locked(const struct smem_proc_map *map);
+
 /* Calls visit with each stretch of such pages of the mapping. 0 or a negative errno. */
 int smem_pages_each(int descriptor, const struct smem_proc_map *map,
                     void (*visit)(void *context, securemem_rt_finding_kind kind,

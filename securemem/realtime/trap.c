@@ -6,27 +6,14 @@
 #include "kernel/kernel.h"
 #include "kernel/perf.h"
 #include "kernel/signal.h"
-#include "region/epoch.h"
+#include "realtime/lock.h"
 #include "region/error.h"
 #include "region/line.h"
 
 #define STANDARD_ERROR 2
 
-/* Held by the fork generation that wrote it: a child does not wait for its parent's. */
-static _Atomic uint64_t holder;
+static smem_rt_lock changing;
 static unsigned sections;
-
-static void lock(void)
-{
-    uint64_t mine = (uint64_t)smem_epoch() + 1;
-    while (atomic_exchange(&holder, mine) == mine)
-        smem_kernel_yield();
-}
-
-static void unlock(void)
-{
-    atomic_store(&holder, 0);
-}
 
 static void on_fault(uintptr_t instruction, uintptr_t address)
 {
@@ -51,20 +38,20 @@ static void on_fault(uintptr_t instruction, uintptr_t address)
 
 static int need_handler(void)
 {
-    lock();
+    smem_rt_lock_take(&changing);
     int result = sections == 0 ? smem_kernel_set_trap(on_fault) : 0;
     sections += result == 0;
-    unlock();
+    smem_rt_lock_give(&changing);
     return result == 0 ? 0 : smem_error_kernel("sigaction", result, 0);
 }
 
 /* A handler that cannot be put back stays, and passes on what is not its own. */
 static void release_handler(void)
 {
-    lock();
+    smem_rt_lock_take(&changing);
     if (--sections == 0)
         (void)smem_kernel_unset_trap();
-    unlock();
+    smem_rt_lock_give(&changing);
 }
 
 int smem_trap_begin(struct smem_witness *witness)

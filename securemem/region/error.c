@@ -178,6 +178,18 @@ int smem_error_own(const char *operation, int code, const char *text)
     return result;
 }
 
+int smem_error_limit(const char *operation, int code, size_t needed, size_t limit,
+                     size_t in_use, const char *sentence)
+{
+    if (holds > 0)
+        return -code;
+    int result = record(operation, code, 0, needed);
+    last.limit = limit;
+    last.in_use = in_use;
+    say("%s: %s", operation, sentence);
+    return result;
+}
+
 int smem_error_unreadable(const char *path, int kernel_code)
 {
     int result = record(path, EPERM, -kernel_code, 0);

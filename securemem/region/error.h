@@ -18,6 +18,10 @@ int smem_error_argument(const char *operation, const char *message);
 /* A refusal of the library's own, with code positive and message static: -code. */
 int smem_error_own(const char *operation, int code, const char *message);
 
+/* The same with figures, in bytes, and a sentence that is copied. */
+int smem_error_limit(const char *operation, int code, size_t needed, size_t limit,
+                     size_t in_use, const char *sentence);
+
 /* A file of /proc cannot be read: -EPERM. kernel_code is a negative errno. */
 int smem_error_unreadable(const char *path, int kernel_code);
 

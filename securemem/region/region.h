@@ -205,6 +205,12 @@ int smem_region_set_access(struct smem_region *region, uint32_t slot,
                            enum smem_kernel_access access);
 
 /*
+ * Brings in what of it can be written and was handed out or is kept: a child's zeros are
+ * not there before they are touched. Refused, a touch does it.
+ */
+void smem_region_bring_in(struct smem_region *region);
+
+/*
  * Every LIVE region, without a lock; async-signal-safe. Whoever unmaps one first sets it
  * to ENDING, then waits until no visitor is left: visitors never wait. One whose region
  * is ENDING meanwhile leaves it at once.

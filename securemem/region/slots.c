@@ -297,6 +297,18 @@ int smem_region_return_idle(struct smem_region *region)
     return result;
 }
 
+void smem_region_bring_in(struct smem_region *region)
+{
+    for (uint32_t i = 0; i < region->used; i++) {
+        unsigned char access =
+            atomic_load_explicit(&region->slots[i].access, memory_order_relaxed);
+        if (smem_slot_state(region, i) != SMEM_SLOT_RETURNED &&
+            access == SMEM_ACCESS_WRITE)
+            (void)smem_kernel_advise(smem_slot_data(region, i), region->slot_bytes,
+                                     SMEM_ADVICE_POPULATE);
+    }
+}
+
 /*
  * What is recorded goes first: a wiper that opens the pages meanwhile puts back what it
  * finds recorded afterwards.

@@ -363,7 +363,7 @@ static int trap_passes_on(void *argument)
         return SKIP_EXIT;
     NEED(raise(SIGTRAP) == 0);
     end();
-    NEED(others == 1 && section.trapped == 0);
+    NEED(others == 1);
     NEED(sigaction(SIGTRAP, NULL, &now) == 0 && now.sa_handler == count_other);
     return 0;
 }
