@@ -10,7 +10,8 @@
 #include "region/budget.h"
 #include "region/error.h"
 #include "region/locks.h"
-#include "region/memlock.h"
+#include "region/metadata.h"
+#include "region/region.h"
 
 static const char operation[] = "securemem_rt_enter";
 
@@ -218,6 +219,7 @@ static int lock_all(struct entering *e)
         return result;
     }
     e->mode->locked_all = true;
+    smem_metadata_stay_locked(true);
     bring_in_secrets();
     return 0;
 }

@@ -11,6 +11,7 @@
 #include "region/budget.h"
 #include "region/error.h"
 #include "region/locks.h"
+#include "region/metadata.h"
 
 /* Whether what has to stay locked may be locked anew, after munlockall. */
 static bool may_lock_again(const struct smem_mode *mode)
@@ -43,6 +44,7 @@ int smem_mode_unlock(struct smem_mode *mode)
         return 0;
     smem_lock_all();
     int result = unlock_rest(mode);
+    smem_metadata_stay_locked(result != 0);
     smem_unlock_all();
     if (result != 0)
         return smem_error_kernel("mlockall", result, 0);

@@ -128,7 +128,10 @@ static void check_limit(struct smem_preflight *p)
     smem_preflight_figures(p, needed, budget.hard, budget.in_use);
 }
 
-/* Beyond it the kernel kills, without an errno. */
+/*
+ * Beyond it the kernel kills, without an errno. What others of the group use can be pushed
+ * out, what is locked here cannot.
+ */
 static void check_group(struct smem_preflight *p)
 {
     struct smem_cgroup group;
@@ -138,12 +141,18 @@ static void check_group(struct smem_preflight *p)
     size_t left = group.limit > group.in_use ? group.limit - group.in_use : 0;
     if (needed <= left)
         return;
-    smem_preflight_say(
-        p, SECUREMEM_RT_CHECK_CGROUP, SECUREMEM_RT_REFUSAL,
-        "%zu bytes are to come into memory, the control group allows %zu and "
-        "%zu are in use, beyond which the kernel kills: raise MemoryMax=, or "
-        "plan less",
-        needed, group.limit, group.in_use);
+    if (p->report->planned < group.limit)
+        smem_preflight_say(p, SECUREMEM_RT_CHECK_CGROUP, SECUREMEM_RT_WARNING,
+                           "%zu bytes are to come into memory, the control group allows "
+                           "%zu and %zu are in use: others of it have to give way; raise "
+                           "MemoryMax=",
+                           needed, group.limit, group.in_use);
+    else
+        smem_preflight_say(p, SECUREMEM_RT_CHECK_CGROUP, SECUREMEM_RT_REFUSAL,
+                           "%zu bytes are to come into memory, the control group allows "
+                           "%zu and %zu are in use, beyond which the kernel kills: raise "
+                           "MemoryMax=, or plan less",
+                           needed, group.limit, group.in_use);
     smem_preflight_figures(p, needed, group.limit, group.in_use);
 }
 

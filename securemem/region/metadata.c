@@ -22,6 +22,30 @@ static size_t rounded(size_t length, size_t page)
     return (length + page - 1) / page * page;
 }
 
+static atomic_bool stays_locked;
+
+void smem_metadata_stay_locked(bool stay)
+{
+    atomic_store(&stays_locked, stay);
+}
+
+static int unlock(char *start, size_t length)
+{
+    int result = smem_kernel_unlock(start, length);
+    if (result == 0 || smem_kernel_is_locked(start, length) == 0)
+        return 0;
+    return smem_error_kernel("munlock", result, length);
+}
+
+/* Its guards at least. */
+static int give_lock_back(char *start, size_t inner, size_t page)
+{
+    if (!atomic_load(&stays_locked))
+        return unlock(start, inner + 2 * page);
+    int result = unlock(start, page);
+    return result == 0 ? unlock(start + page + inner, page) : result;
+}
+
 int smem_metadata_map(size_t length, void **out)
 {
     size_t page = smem_kernel_page_size();
@@ -31,12 +55,9 @@ int smem_metadata_map(size_t length, void **out)
     if (result != 0)
         return smem_error_kernel("mmap", result, whole);
 
-    /* Under mlockall(MCL_FUTURE) the mapping is born locked and charged. */
-    result = smem_kernel_unlock(start, whole);
-    if (result != 0 && smem_kernel_is_locked(start, whole) != 0) {
-        result = smem_error_kernel("munlock", result, whole);
+    result = give_lock_back(start, inner, page);
+    if (result != 0)
         goto unmap;
-    }
     result = smem_kernel_protect((char *)start + page, inner, SMEM_ACCESS_WRITE);
     if (result != 0) {
         result = smem_error_kernel("mprotect", result, inner);

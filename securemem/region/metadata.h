@@ -13,6 +13,12 @@
 /* What one thread writes and another reads lies so far apart. */
 #define SMEM_CACHE_LINE ((size_t)64)
 
+/*
+ * Under mlockall(MCL_FUTURE) a new mapping is locked and charged, which bookkeeping gives
+ * back, unless the process is deterministic: then it stays, since a touch must not fault.
+ */
+void smem_metadata_stay_locked(bool stay);
+
 /* A zero-filled mapping of at least length bytes; 0 or a negative errno, recorded. */
 int smem_metadata_map(size_t length, void **out);
 
