@@ -212,13 +212,21 @@ int smem_proc_mapping_limit(size_t *out)
 int smem_proc_in_initial_namespace(bool *out)
 {
     struct smem_lines lines;
-    int result = smem_lines_first(PROC_SELF "uid_map", &lines);
+    int result = smem_lines_open(&lines, PROC_SELF "uid_map");
     if (result != 0)
         return result;
-    char *rest;
-    unsigned long long inside = strtoull(lines.line, &rest, 10);
-    unsigned long long outside = strtoull(rest, &rest, 10);
-    unsigned long long length = strtoull(rest, NULL, 10);
-    *out = inside == 0 && outside == 0 && length == UINT32_MAX;
+    result = smem_lines_next(&lines);
+    bool mapped = result == 1; /* one that nothing was mapped into yet has no line */
+    result = smem_lines_close(&lines, result < 0 ? result : 0);
+    if (result != 0)
+        return result;
+    *out = false;
+    if (mapped) {
+        char *rest;
+        unsigned long long inside = strtoull(lines.line, &rest, 10);
+        unsigned long long outside = strtoull(rest, &rest, 10);
+        unsigned long long length = strtoull(rest, NULL, 10);
+        *out = inside == 0 && outside == 0 && length == UINT32_MAX;
+    }
     return 0;
 }

@@ -61,11 +61,11 @@ int securemem_rt_section_begin(securemem_rt_section *section)
             return result;
         }
     }
+    if (witness->ring != NULL) /* the first such write faults: before it would count */
+        smem_perf_forget(witness->ring, *section->head);
     if (!count(witness, section->before))
         section->witness = SECUREMEM_RT_WITNESS_NONE;
     section->began = *section->head;
-    if (witness->ring != NULL)
-        smem_perf_forget(witness->ring, section->began);
     return 0;
 }
 
