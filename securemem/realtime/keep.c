@@ -52,8 +52,11 @@ static int note_one(uintptr_t start, uintptr_t end, void *context)
 static int note_locked(const struct smem_proc_map *map, void *context)
 {
     void *start = (void *)map->start; /* NOLINT: an address that the kernel gave */
-    if (smem_kernel_is_locked(start, smem_kernel_page_size()) != 1)
+    int locked = smem_kernel_is_locked(start, smem_kernel_page_size());
+    if (locked == 0 || locked == -ENOMEM) /* unmapped meanwhile */
         return 0;
+    if (locked < 0) /* what is not known would be unlocked in the end */
+        return locked;
     return each_foreign(map->start, map->end, note_one, context);
 }
 

@@ -7,11 +7,14 @@
 
 #include "kernel/kernel.h"
 #include "kernel/process.h"
+#include "kernel/procfs.h"
 #include "realtime/mode.h"
 #include "region/budget.h"
 #include "region/error.h"
 #include "region/locks.h"
 #include "region/metadata.h"
+
+#define PASSES 3
 
 /* Whether what has to stay locked may be locked anew, after munlockall. */
 static bool may_lock_again(const struct smem_mode *mode)
@@ -22,12 +25,25 @@ static bool may_lock_again(const struct smem_mode *mode)
     return limit == SIZE_MAX || (own <= limit && kept <= limit - own);
 }
 
+/* What maps did not show is looked for again; what others lock meanwhile is theirs. */
+static int unlock_by_maps(const struct smem_mode *mode)
+{
+    size_t kept = smem_budget_charged() + smem_keep_bytes(&mode->keeping), locked;
+    int result = 0;
+    for (int i = 0; i < PASSES; i++) {
+        result = smem_keep_unlock_rest(&mode->keeping);
+        if (result != 0 || smem_proc_locked(&locked) != 0 || locked <= kept)
+            break;
+    }
+    return result;
+}
+
 /* With every lock of the library held. */
 static int unlock_rest(struct smem_mode *mode)
 {
     int result = smem_kernel_lock_all(SMEM_LOCK_CURRENT_ON_FAULT);
     if (result == 0)
-        return smem_keep_unlock_rest(&mode->keeping);
+        return unlock_by_maps(mode);
     /* Privileges were dropped. Without a window only the mode itself can stay. */
     if (!may_lock_again(mode))
         return result;

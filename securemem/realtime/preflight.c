@@ -203,7 +203,8 @@ static void check_locks(struct smem_preflight *p)
             p, SECUREMEM_RT_CHECK_LOCKS, SECUREMEM_RT_REFUSAL,
             "mlock succeeds, but the kernel has no lock there: a sandbox or "
             "an emulator pretends to it; run without it");
-    (void)smem_kernel_unmap(probe, page); /* with its lock */
+    (void)smem_kernel_unlock(probe, page); /* where it can be unlocked but not unmapped */
+    (void)smem_kernel_unmap(probe, page);
 }
 
 int securemem_rt_preflight(const securemem_rt_plan *plan,

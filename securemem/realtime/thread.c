@@ -99,7 +99,10 @@ unmap:
 
 static int unmap_stack(const struct securemem_rt_thread *thread)
 {
-    return smem_kernel_unmap(thread->mapping, thread->stack + smem_kernel_page_size());
+    size_t page = smem_kernel_page_size();
+    /* Where it can be unlocked but not unmapped, its charge is given back at least. */
+    (void)smem_kernel_unlock(thread->mapping + page, thread->stack);
+    return smem_kernel_unmap(thread->mapping, thread->stack + page);
 }
 
 static int refuse_start(int code, const securemem_rt_thread_options *options)

@@ -54,16 +54,52 @@ void fault_ignore_locks(bool ignore)
 const char *fault_name(enum fault_function function)
 {
     static const char *const names[] = {
-        "mmap",  "mmap at",   "munmap",        "mprotect",       "madvise",
-        "mlock", "mlock2",    "munlock",       "is_locked",      "is_readable",
-        "prctl", "getrlimit", "capget",        "open",           "close",
-        "read",  "write",     "clock_gettime", "pthread_atfork", "nothing",
+        "mmap",
+        "mmap at",
+        "munmap",
+        "mprotect",
+        "madvise",
+        "mlock",
+        "mlock2",
+        "munlock",
+        "is_locked",
+        "is_readable",
+        "prctl",
+        "getrlimit",
+        "capget",
+        "open",
+        "close",
+        "read",
+        "write",
+        "clock_gettime",
+        "pthread_atfork",
+        "mlockall",
+        "munlockall",
+        "setrlimit",
+        "prctl get",
+        "prctl set",
+        "mmap of memory",
+        "getrusage",
+        "stack",
+        "mallopt",
+        "madvise fork",
+        "clocks",
+        "PAGEMAP_SCAN",
+        "pread of pagemap",
+        "perf_event_open",
+        "perf enable",
+        "perf output",
+        "perf id",
+        "mmap of perf",
+        "read of perf",
+        "sigaction",
+        "sigaction back",
+        "nothing",
     };
     return names[function];
 }
 
-/* Counts a call; true, with the result to give in its place, where it is to fail. */
-static bool fails(enum fault_function function, int *result)
+bool fault_fails(enum fault_function function, int *result)
 {
     if (!state->armed)
         return false;
@@ -81,16 +117,6 @@ static bool fails(enum fault_function function, int *result)
     }
     return false;
 }
-
-/* Declares the real function and defines the wrapper of one that simply may fail. */
-#define WRAP(type, function, name, parameters, arguments)                                \
-    type __real_##name parameters;                                                       \
-    type __wrap_##name parameters;                                                       \
-    type __wrap_##name parameters                                                        \
-    {                                                                                    \
-        int result;                                                                      \
-        return fails(function, &result) ? result : __real_##name arguments;              \
-    }
 
 WRAP(int, FAULT_RESERVE, smem_kernel_reserve, (size_t length, void **out), (length, out))
 WRAP(int, FAULT_RESERVE_AT, smem_kernel_reserve_at, (void *start, size_t length),
@@ -121,7 +147,8 @@ int __wrap_smem_kernel_advise(void *start, size_t length, enum smem_kernel_advic
 int __wrap_smem_kernel_advise(void *start, size_t length, enum smem_kernel_advice advice)
 {
     int result;
-    if (fails(FAULT_ADVISE, &result) && (result != 0 || advice == SMEM_ADVICE_UNKNOWN))
+    if (fault_fails(FAULT_ADVISE, &result) &&
+        (result != 0 || advice == SMEM_ADVICE_UNKNOWN))
         return result;
     return __real_smem_kernel_advise(start, length, advice);
 }
@@ -131,7 +158,7 @@ int __wrap_smem_kernel_close(int descriptor);
 int __wrap_smem_kernel_close(int descriptor)
 {
     int result, closed = __real_smem_kernel_close(descriptor);
-    return fails(FAULT_CLOSE, &result) ? result : closed;
+    return fault_fails(FAULT_CLOSE, &result) ? result : closed;
 }
 
 /* What a wrapped lock does instead of locking by the plan; true where it does so. */
@@ -142,7 +169,7 @@ static bool lock_fails(enum fault_function function, void *start, size_t length,
         *result = 0;
         return true;
     }
-    if (!fails(function, result))
+    if (!fault_fails(function, result))
         return false;
     if (*result == -ENOMEM)
         (void)real(start, length); /* whether it locks all, a part or nothing */
@@ -177,6 +204,7 @@ int __wrap_smem_kernel_is_locked(void *start, size_t length)
     int result;
     if (ignores_locks)
         return 1;
-    return fails(FAULT_IS_LOCKED, &result) ? result
-                                           : __real_smem_kernel_is_locked(start, length);
+    return fault_fails(FAULT_IS_LOCKED, &result)
+               ? result
+               : __real_smem_kernel_is_locked(start, length);
 }

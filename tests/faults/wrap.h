@@ -29,6 +29,27 @@ enum fault_function {
     FAULT_WRITE,
     FAULT_MILLISECONDS,
     FAULT_AT_FORK,
+    FAULT_LOCK_ALL,
+    FAULT_UNLOCK_ALL,
+    FAULT_SET_LOCK_LIMIT,
+    FAULT_GET_FLAG,
+    FAULT_SET_FLAG,
+    FAULT_MAP,
+    FAULT_THREAD_FAULTS,
+    FAULT_STACK_LEFT,
+    FAULT_TUNE_MALLOC,
+    FAULT_INHERIT,
+    FAULT_TOUCH_CLOCKS,
+    FAULT_SCAN_PAGES,
+    FAULT_READ_PAGES,
+    FAULT_PERF_OPEN,
+    FAULT_PERF_ENABLE,
+    FAULT_PERF_JOIN,
+    FAULT_PERF_ID,
+    FAULT_PERF_MAP,
+    FAULT_PERF_COUNTS,
+    FAULT_SET_TRAP,
+    FAULT_UNSET_TRAP,
     FAULT_FUNCTIONS /* how many; also: none of them */
 };
 
@@ -75,5 +96,18 @@ bool fault_was_hit(void);
 void fault_ignore_locks(bool ignore);
 
 const char *fault_name(enum fault_function function);
+
+/* Counts a call; true, with the result to give in its place, where it is to fail. */
+bool fault_fails(enum fault_function function, int *result);
+
+/* Declares the real function and defines the wrapper of one that simply may fail. */
+#define WRAP(type, function, name, parameters, arguments)                                \
+    type __real_##name parameters;                                                       \
+    type __wrap_##name parameters;                                                       \
+    type __wrap_##name parameters                                                        \
+    {                                                                                    \
+        int result;                                                                      \
+        return fault_fails(function, &result) ? result : __real_##name arguments;        \
+    }
 
 #endif
