@@ -3,7 +3,7 @@
 # documents.sh SOURCE: what the documents say of the code is there.
 set -eu
 cd "$1"
-manual=securemem/manual/securemem.3
+manual=securemem/manual
 bad=0
 complain() {
     echo "$1"
@@ -11,7 +11,9 @@ complain() {
 }
 
 if command -v mandoc >/dev/null; then
-    mandoc -T lint -W warning "$manual" || complain "$manual: see above"
+    for page in "$manual"/*.3; do
+        mandoc -T lint -W warning "$page" || complain "$page: see above"
+    done
 else
     echo "SKIP: documents: no mandoc here, the manual's form is not checked"
 fi
@@ -21,13 +23,13 @@ list=$(mktemp)
 trap 'rm -f "$list"' EXIT
 sed -n 's/^ *\(securemem_[a-z_]*\);$/\1/p' securemem/securemem.map >"$list"
 while read -r name; do
-    grep -q "\\b$name\\b" "$manual" || complain "$manual: $name is missing"
+    grep -rq "\\b$name\\b" "$manual" || complain "$manual: $name is missing"
     grep -rq "\\b$name\\b" include || complain "include: $name is missing"
 done <"$list"
 sed -n 's/^ *return "\(.*\)";$/\1/p' securemem/secret/misuse.c | sed 's/[ :]*$//' >"$list"
 [ -s "$list" ] || complain "misuse.c has no messages"
 while read -r message; do
-    grep -qF "$message" "$manual" || complain "$manual: '$message' is missing"
+    grep -rqF "$message" "$manual" || complain "$manual: '$message' is missing"
 done <"$list"
 
 # Every test that a document names exists.
