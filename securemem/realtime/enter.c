@@ -368,14 +368,13 @@ static int take_steps(struct entering *e)
 
 int securemem_rt_enter(const securemem_rt_plan *plan)
 {
-    int result = smem_mode_watch_forks();
-    if (result != 0)
-        return result;
     struct smem_mode *mode = smem_mode_take();
     struct entering e = {.plan = plan, .mode = mode, .first = mode->entered == 0};
     if (e.first && plan != NULL)
         mode->mode = plan->mode;
-    result = take_steps(&e);
+    int result = smem_mode_watch_forks();
+    if (result == 0)
+        result = take_steps(&e);
     if (result == 0) {
         mode->window = mode->window && !e.first;
         mode->entered++;

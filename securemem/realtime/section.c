@@ -6,6 +6,7 @@
 #include "kernel/process.h"
 #include "realtime/trap.h"
 #include "realtime/witness.h"
+#include "region/epoch.h"
 #include "region/error.h"
 
 /* What securemem_rt_section.before holds. */
@@ -113,7 +114,9 @@ static void collect(struct smem_witness *witness, securemem_rt_section *section,
 int securemem_rt_section_end(securemem_rt_section *section)
 {
     struct smem_witness *witness = smem_witness_known();
-    if (section == NULL || witness == NULL || witness->section != section)
+    /* A forked child's section was its parent's. */
+    if (section == NULL || witness == NULL || witness->section != section ||
+        witness->epoch != smem_epoch())
         return smem_error_argument("securemem_rt_section_end",
                                    "it is not the section that this thread has begun");
     uint64_t head = *section->head, after[COUNTS];

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "capacity.h"
+#include "realtime.h"
 #include "report.h"
 
 #define SIZE_OF_TWO 32 /* bytes, for two threads */
@@ -71,6 +72,7 @@ int main(int argc, char **argv)
     capacity_grow(guarded, brief ? 2000 : capacity_most(1000000, 8192));
     capacity_grow(packed, 1000);
     capacity_grow(packed, brief ? 100000 : capacity_most(10000000, 128));
+    realtime_print(brief ? 3 : 21, (brief ? (size_t)64 : (size_t)1024) << 20);
     if (picture != NULL && !report_draw(&report, picture)) {
         perror(picture);
         return 1;

@@ -100,7 +100,7 @@ static bool wait_for(struct tray *tray, bool full)
     return true;
 }
 
-/* Two trays go to and fro: while one is filled, the other is emptied. */
+/* Two trays go back and forth: while one is filled, the other is emptied. */
 static void give(struct worker *w, double start)
 {
     for (size_t at = 0; work_now() - start < w->nanoseconds; at++) {
