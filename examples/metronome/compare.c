@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "server.h"
@@ -20,7 +21,6 @@
 
 struct run {
     uint64_t ticks, missed, p50, p99, p999, max, minor, major, system, populated;
-    int witness;
     uint64_t counts[HISTOGRAM_BUCKETS];
 };
 
@@ -42,23 +42,55 @@ bool compare_write(const char *path, const struct ticker *ticker)
     return false;
 }
 
+/* The number of "name=NUMBER" in the line, at *out; false where it is not there. */
+static bool find_number(const char *line, const char *name, uint64_t *out)
+{
+    size_t length = strlen(name);
+    for (const char *at = line; (at = strstr(at, name)) != NULL; at += length) {
+        if (at == line || at[-1] != ' ' || at[length] != '=')
+            continue;
+        char *end;
+        *out = strtoull(at + length + 1, &end, 10);
+        return end != at + length + 1;
+    }
+    return false;
+}
+
+static bool read_counts(FILE *file, struct run *run)
+{
+    char line[LINE_BYTES], *end;
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        if (fgets(line, sizeof line, file) == NULL)
+            return false;
+        run->counts[i] = strtoull(line, &end, 10);
+        if (end == line)
+            return false;
+    }
+    return true;
+}
+
 static bool read_run(const char *path, struct run *run)
 {
+    const struct {
+        const char *name;
+        uint64_t *number;
+    } numbers[] = {
+        {"ticks", &run->ticks},   {"missed", &run->missed},
+        {"p50", &run->p50},       {"p99", &run->p99},
+        {"p999", &run->p999},     {"max", &run->max},
+        {"minor", &run->minor},   {"major", &run->major},
+        {"system", &run->system}, {"populated", &run->populated},
+    };
+    char line[LINE_BYTES];
     FILE *file = fopen(path, "re");
     if (file == NULL) {
         perror(path);
         return false;
     }
-    bool good =
-        fscanf(file,
-               "mode=%*s ticks=%" SCNu64 " missed=%" SCNu64 " sum=%*u p50=%" SCNu64
-               " p99=%" SCNu64 " p999=%" SCNu64 " max=%" SCNu64 " minor=%" SCNu64
-               " major=%" SCNu64 " system=%" SCNu64 " populated=%" SCNu64 " witness=%d",
-               &run->ticks, &run->missed, &run->p50, &run->p99, &run->p999, &run->max,
-               &run->minor, &run->major, &run->system, &run->populated,
-               &run->witness) == 11;
-    for (unsigned i = 0; i < HISTOGRAM_BUCKETS && good; i++)
-        good = fscanf(file, "%" SCNu64, &run->counts[i]) == 1;
+    bool good = fgets(line, sizeof line, file) != NULL;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers && good; i++)
+        good = find_number(line, numbers[i].name, numbers[i].number);
+    good = good && read_counts(file, run);
     (void)fclose(file); /* it was only read */
     if (!good)
         (void)fprintf(stderr, "%s: it is not what a run wrote\n", path);

@@ -79,7 +79,7 @@ static bool obey(int connection, const char *line, struct ticker *ticker)
     char text[TEXT_BYTES], *end;
     if (strcmp(line, "stats") == 0) {
         server_stats(ticker, text, sizeof text - 1);
-        strcat(text, "\n"); /* there is room for it */
+        memcpy(text + strlen(text), "\n", sizeof "\n"); /* there is room for it */
         answer(connection, text);
         return true;
     }

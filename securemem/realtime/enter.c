@@ -127,12 +127,9 @@ static int prepare(struct entering *e, void *start, size_t length, bool apart)
     if (e->mode->range_count == SMEM_MODE_RANGES)
         return smem_error_argument(operation, "there are more than 256 ranges");
     int result = smem_kernel_advise(pages, to - from, SMEM_ADVICE_POPULATE);
-    if (result == -EINVAL ||
-        result == -ENOSYS) { /* before 5.14, or not writable: mlock */
-        result = 0;
-    } else if (result != 0) {
+    /* Before 5.14, or not writable, mlock alone brings it in. */
+    if (result != 0 && result != -EINVAL && result != -ENOSYS)
         return smem_error_kernel("madvise(MADV_POPULATE_WRITE)", result, to - from);
-    }
     struct smem_mode_range *range = &e->mode->ranges[e->mode->range_count];
     *range = (struct smem_mode_range){.start = from, .end = to};
     if (apart) {

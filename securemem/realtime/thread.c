@@ -143,8 +143,8 @@ int securemem_rt_thread_create(securemem_rt_thread **out,
     const securemem_rt_thread_options *options = given == NULL ? &defaults : given;
     if (out == NULL || start == NULL)
         return smem_error_argument(operation, "thread or start is NULL");
-    size_t stack;
-    void *object;
+    size_t stack = 0;
+    void *object = NULL;
     int result = check_options(options, &stack);
     if (result == 0)
         result = smem_pool_take(&pool, &object);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "realtime/touch.h"
 
-#include <alloca.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,7 +24,7 @@ void smem_touch(void *start, size_t length)
 __attribute__((noinline)) void smem_touch_stack(size_t bytes)
 {
     size_t page = smem_kernel_page_size();
-    volatile char *block = alloca(bytes + 1);
+    volatile char *block = __builtin_alloca(bytes + 1);
     for (size_t at = bytes; at > page; at -= page)
         block[at] = 0;
     block[0] = 0;

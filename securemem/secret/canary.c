@@ -152,8 +152,8 @@ bool smem_canary_near(const struct smem_region *region, uint32_t slot)
     if (secret - data < NEAR_BYTES)
         return filled(data, secret, word);
     uint64_t expected = word_at(secret, word), differ = 0;
-    for (int i = 1; i <= NEAR_BYTES / (int)PATTERN_BYTES; i++)
-        differ |= load(secret - i * (int)PATTERN_BYTES) ^ expected;
+    for (size_t at = PATTERN_BYTES; at <= NEAR_BYTES; at += PATTERN_BYTES)
+        differ |= load(secret - at) ^ expected;
     return differ == 0;
 }
 
