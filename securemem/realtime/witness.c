@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: ISC */
 #include "realtime/witness.h"
 
-#include <pthread.h>
 #include <stdbool.h>
 
 #include "kernel/kernel.h"
 #include "kernel/perf.h"
 #include "region/epoch.h"
 #include "region/error.h"
-#include "region/locks.h"
+#include "region/thread_key.h"
 #include "secret/thread_local.h"
 
 static struct smem_pool pool = {.object_size = sizeof(struct smem_witness),
                                 .lasting = sizeof(struct smem_pool_object)};
 static SMEM_THREAD_LOCAL struct smem_witness *self;
-static pthread_key_t key;
-static atomic_bool key_made;
+static struct smem_thread_key key;
 
 /* A descriptor that cannot be closed is lost; it counts, and harms nobody. */
 static void close_one(int *descriptor)
@@ -70,17 +68,6 @@ static void end_thread(void *object)
     smem_pool_give(&pool, witness);
 }
 
-static bool make_key(void)
-{
-    if (atomic_load_explicit(&key_made, memory_order_acquire))
-        return true;
-    smem_lock_registry();
-    if (!atomic_load(&key_made) && pthread_key_create(&key, end_thread) == 0)
-        atomic_store_explicit(&key_made, true, memory_order_release);
-    smem_unlock_registry();
-    return atomic_load(&key_made);
-}
-
 struct smem_witness *smem_witness_self(void)
 {
     if (self != NULL && self->epoch == smem_epoch())
@@ -92,10 +79,10 @@ struct smem_witness *smem_witness_self(void)
         return self;
     }
     void *object;
-    if (!make_key() || smem_pool_take(&pool, &object) != 0)
+    if (smem_pool_take(&pool, &object) != 0)
         return NULL;
     struct smem_witness *witness = object;
-    if (pthread_setspecific(key, witness) != 0) {
+    if (!smem_thread_key_set(&key, end_thread, witness)) {
         smem_pool_give(&pool, witness);
         return NULL;
     }

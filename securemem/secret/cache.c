@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "secret/cache.h"
 
-#include <pthread.h>
-
 #include "kernel/kernel.h"
 #include "region/budget.h"
 #include "region/epoch.h"
@@ -11,6 +9,7 @@
 #include "region/locks.h"
 #include "region/metadata.h"
 #include "region/registry.h"
+#include "region/thread_key.h"
 #include "secret/account.h"
 #include "secret/misuse.h"
 #include "secret/packed.h"
@@ -26,8 +25,7 @@ static struct smem_cache none;
 SMEM_THREAD_LOCAL struct smem_thread *smem_thread_self;
 static SMEM_THREAD_LOCAL bool ended; /* its destructor has run */
 
-static pthread_key_t key;
-static atomic_bool key_made;
+static struct smem_thread_key key;
 
 void *smem_cache_alloc_guarded(struct smem_cache *cache, size_t size, unsigned align_log2)
 {
@@ -198,26 +196,15 @@ static void end_thread(void *object)
     smem_pool_give(&pool, thread);
 }
 
-static bool make_key(void)
-{
-    if (atomic_load_explicit(&key_made, memory_order_acquire))
-        return true;
-    smem_lock_registry();
-    if (!atomic_load(&key_made) && pthread_key_create(&key, end_thread) == 0)
-        atomic_store_explicit(&key_made, true, memory_order_release);
-    smem_unlock_registry();
-    return atomic_load(&key_made);
-}
-
 static struct smem_thread *begin_thread(void)
 {
     void *object;
-    if (ended || !make_key() || smem_pool_take(&pool, &object) != 0)
+    if (ended || smem_pool_take(&pool, &object) != 0)
         return NULL;
     struct smem_thread *thread = object;
     thread->random = smem_random_seed();
     thread->last = &none;
-    if (pthread_setspecific(key, thread) != 0) {
+    if (!smem_thread_key_set(&key, end_thread, thread)) {
         smem_pool_give(&pool, thread);
         return NULL;
     }

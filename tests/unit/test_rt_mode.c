@@ -38,11 +38,16 @@ static void need_secrets_whole(void)
     }
 }
 
-/* A call of the mode that has to succeed; if not, its error is told. */
+/*
+ * A call of the mode that has to succeed; if not, its error is told. An ordinary user's
+ * limit may be too small for the process once it has threads.
+ */
 static void need_done(int result)
 {
     if (result != 0)
         fprintf(stderr, "%s\n", securemem_last_error()->message);
+    if (result == -ENOMEM && geteuid() != 0)
+        _exit(SKIP_EXIT);
     NEED(result == 0);
 }
 

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "limits/seccomp.h"
 #include "unit/unit.h"
 
 #define TIMES 100
@@ -397,6 +398,34 @@ static int fork_with_a_witness(void *argument)
 
 CAUGHT(a_forked_child_has_a_witness_of_its_own, fork_with_a_witness)
 
+/* Without perf_event_open there are counts, without records. */
+static int without_perf(void *argument)
+{
+    (void)argument;
+    if (!seccomp_answer(SYS_perf_event_open, EACCES))
+        return SKIP_EXIT;
+    char *pages = fresh(TIMES);
+    NEED(!has_perf());
+    begin();
+    for (int i = 0; i < TIMES; i++)
+        pages[(size_t)i * page] = 1;
+    NEED(!securemem_rt_section_faulted(&section));
+    end();
+    NEED(section.witness == SECUREMEM_RT_WITNESS_RUSAGE && !section.divided);
+    NEED(section.user_minor == 0 && section.system == TIMES && section.recorded == 0);
+    section.flags = SECUREMEM_RT_TRAP;
+    NEED(securemem_rt_section_begin(&section) == -EPERM);
+    NEED(strstr(securemem_last_error()->message, "perf_event_open") != NULL);
+    return 0;
+}
+
+static void where_perf_is_refused_getrusage_counts(void **state)
+{
+    (void)state;
+    if (child_skips(without_perf, NULL))
+        SKIP("this kernel has no seccomp filters");
+}
+
 static void sections_do_not_overlap(void **state)
 {
     (void)state;
@@ -427,6 +456,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_trap_that_aborts_ends_the_process_at_the_instruction),
         cmocka_unit_test(other_traps_go_to_the_handler_that_was_there),
         cmocka_unit_test(a_forked_child_has_a_witness_of_its_own),
+        cmocka_unit_test(where_perf_is_refused_getrusage_counts),
         cmocka_unit_test(sections_do_not_overlap),
     };
     return RUN_GROUP(tests);
