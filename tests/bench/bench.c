@@ -67,9 +67,11 @@ int main(int argc, char **argv)
     capacity_print();
 
     printf("\nGrowth\n\n");
-    const struct peer *packed = &peers[PEER_PACKED], *guarded = &peers[PEERS - 1];
+    const struct peer *packed = &peers[PEER_PACKED], *guarded = &peers[PEER_GUARDED];
     capacity_grow(guarded, 1000);
     capacity_grow(guarded, brief ? 2000 : capacity_most(1000000, 8192));
+    capacity_grow(NULL, 1000);
+    capacity_grow(NULL, brief ? 2000 : capacity_most(1000000, 8192));
     capacity_grow(packed, 1000);
     capacity_grow(packed, brief ? 100000 : capacity_most(10000000, 128));
     realtime_print(brief ? 3 : 21, (brief ? (size_t)64 : (size_t)1024) << 20);

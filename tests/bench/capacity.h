@@ -11,7 +11,7 @@ void capacity_print(void);
 /* So many, or fewer where the machine has not so many bytes free for each. */
 size_t capacity_most(size_t count, size_t bytes);
 
-/* Makes count of 32 bytes, says what each took, as the process may. */
+/* peer NULL: the kernel alone. Makes count of 32 bytes, says what each took, as the process may. */
 void capacity_grow(const struct peer *peer, size_t count);
 
 #endif

@@ -162,15 +162,42 @@ static void end_secret(void *memory, size_t size)
     securemem_free(memory);
 }
 
+/* More places than are live at once, one after the other, a set for each thread. */
+#define PLACES  1024U
+#define LARGEST ((size_t)64 << 10)
+
+static void *next_place(size_t size)
+{
+    static _Thread_local char *places;
+    static _Thread_local size_t at;
+    if (places == NULL)
+        places = malloc(PLACES * LARGEST);
+    if (places == NULL || size > LARGEST)
+        return NULL;
+    return places + at++ % PLACES * ((size + 63) / 64 * 64);
+}
+
+static void wipe_place(void *memory, size_t size)
+{
+    explicit_bzero(memory, size);
+}
+
 const struct peer peers[PEERS] = {
-    {"malloc + explicit_bzero", false, false, no_preparation, with_malloc, end_malloc},
-    {"mimalloc + explicit_bzero", false, false, begin_mimalloc, with_mimalloc,
+    {"malloc + explicit_bzero", false, false, false, no_preparation, with_malloc,
+     end_malloc},
+    {"mimalloc + explicit_bzero", false, false, false, begin_mimalloc, with_mimalloc,
      end_mimalloc},
-    {"libsodium", false, true, begin_sodium, sodium_malloc, end_sodium},
-    {"OpenSSL secure heap", false, false, begin_openssl, with_openssl, end_openssl},
-    {"libgcrypt secure memory", false, false, begin_gcrypt, with_gcrypt, end_gcrypt},
-    {"securemem packed", true, false, begin_packed, with_arena, end_secret},
-    {"securemem packed, no canaries", true, false, begin_bare, with_arena, end_secret},
-    {"securemem guarded, idle kept", true, false, begin_keeping, with_arena, end_secret},
-    {"securemem guarded", true, true, begin_returning, with_arena, end_secret},
+    {"libsodium", false, true, false, begin_sodium, sodium_malloc, end_sodium},
+    {"OpenSSL secure heap", false, false, false, begin_openssl, with_openssl,
+     end_openssl},
+    {"libgcrypt secure memory", false, false, false, begin_gcrypt, with_gcrypt,
+     end_gcrypt},
+    {"securemem packed", true, false, false, begin_packed, with_arena, end_secret},
+    {"securemem packed, no canaries", true, false, false, begin_bare, with_arena,
+     end_secret},
+    {"securemem guarded, idle kept", true, false, false, begin_keeping, with_arena,
+     end_secret},
+    {"securemem guarded", true, true, false, begin_returning, with_arena, end_secret},
+    {"no allocator: written and wiped", false, false, true, no_preparation, next_place,
+     wipe_place},
 };

@@ -13,12 +13,13 @@ struct peer {
     const char *name;
     bool ours;
     bool slow;           /* microseconds an operation */
+    bool bare;           /* no allocator: what writing and wiping alone cost */
     bool (*begin)(void); /* in a process of its own; false where it is not there */
     void *(*alloc)(size_t size);
     void (*release)(void *memory, size_t size); /* wipes as well */
 };
 
-enum { PEERS = 9, PEER_MALLOC = 0, PEER_PACKED = 5 };
+enum { PEERS = 10, PEER_MALLOC = 0, PEER_PACKED = 5, PEER_GUARDED = 8 };
 
 extern const struct peer peers[PEERS];
 
