@@ -51,4 +51,7 @@ int smem_perf_next(const void *ring, size_t pages, uint64_t *tail,
                    struct smem_perf_fault *out, uint64_t *lost);
 void smem_perf_forget(void *ring, uint64_t tail);
 
+/* Makes a page look like the control page of a ring with that head. */
+void smem_perf_pretend(void *page, uint64_t head);
+
 #endif

@@ -66,7 +66,7 @@ int securemem_rt_section_begin(securemem_rt_section *section)
         smem_perf_forget(witness->ring, *section->head);
     if (!count(witness, section->before))
         section->witness = SECUREMEM_RT_WITNESS_NONE;
-    section->began = *section->head;
+    section->began = witness->began = *section->head;
     return 0;
 }
 

@@ -7,7 +7,7 @@
 #include "kernel/kernel.h"
 #include "kernel/perf.h"
 #include "region/epoch.h"
-#include "region/error.h"
+#include "region/fork.h"
 #include "region/locks.h"
 #include "secret/thread_local.h"
 
@@ -15,26 +15,40 @@ static struct smem_pool pool = {.object_size = sizeof(struct smem_witness),
                                 .lasting = sizeof(struct smem_pool_object)};
 static SMEM_THREAD_LOCAL struct smem_witness *self;
 static pthread_key_t key;
-static atomic_bool key_made;
+static atomic_bool ready;
+static bool watches_forks; /* under the registry's lock */
 
-/* A descriptor that cannot be closed is lost; it counts, and harms nobody. */
-static void close_one(int *descriptor)
+static size_t ring_bytes(void)
 {
-    if (*descriptor >= 0)
-        (void)smem_kernel_close(*descriptor);
-    *descriptor = -1;
+    return (SMEM_WITNESS_RING + 1) * smem_kernel_page_size();
 }
 
-static void close_all(struct smem_witness *witness)
+/*
+ * A descriptor that cannot be closed is lost; it counts, and harms nobody. It is forgotten
+ * first: a child forked in between would close what has its number by then.
+ */
+static void close_one(int *descriptor)
 {
-    size_t length = (SMEM_WITNESS_RING + 1) * smem_kernel_page_size();
-    if (witness->ring != NULL)
-        (void)smem_kernel_unmap(witness->ring, length); /* holds no secret */
-    witness->ring = NULL;
+    int open = *descriptor;
+    *descriptor = -1;
+    if (open >= 0)
+        (void)smem_kernel_close(open);
+}
+
+static void close_descriptors(struct smem_witness *witness)
+{
     close_one(&witness->trap);
     close_one(&witness->kernel);
     close_one(&witness->major);
     close_one(&witness->minor);
+}
+
+static void close_all(struct smem_witness *witness)
+{
+    if (witness->ring != NULL && witness->ring_epoch == smem_epoch())
+        (void)smem_kernel_unmap(witness->ring, ring_bytes()); /* holds no secret */
+    witness->ring = NULL;
+    close_descriptors(witness);
 }
 
 /* The two that every witness has; refused, there is none. */
@@ -54,8 +68,7 @@ static int open_counters(struct smem_witness *witness)
 
 static void open_all(struct smem_witness *witness)
 {
-    witness->epoch = smem_epoch();
-    witness->minor = witness->major = witness->kernel = witness->trap = -1;
+    witness->epoch = witness->ring_epoch = smem_epoch();
     if (open_counters(witness) != 0)
         close_all(witness);
     else /* needs a privilege, and is done without */
@@ -70,19 +83,68 @@ static void end_thread(void *object)
     smem_pool_give(&pool, witness);
 }
 
-static bool make_key(void)
+/*
+ * The child may go on in a loop that looks at its parent's section: where the ring was it
+ * gets a page that says that there was no fault since. The section itself is not touched,
+ * which may lie in memory that the child does not have, or shares.
+ */
+static void *put_in_place_of(const struct smem_witness *witness)
 {
-    if (atomic_load_explicit(&key_made, memory_order_acquire))
+    void *ring = witness->ring;
+    if (smem_kernel_reserve_at(ring, ring_bytes()) != 0)
+        return NULL;
+    if (smem_kernel_protect(ring, smem_kernel_page_size(), SMEM_ACCESS_WRITE) == 0) {
+        smem_perf_pretend(ring, witness->began);
+        return ring;
+    }
+    (void)smem_kernel_unmap(ring, ring_bytes()); /* reserved above, and empty */
+    return NULL;
+}
+
+/* In a child, with what was one of its parent's threads' and may be the child's own. */
+static void leave_parent(void *object, void *context)
+{
+    (void)context;
+    struct smem_witness *witness = object;
+    close_descriptors(witness);
+    if (witness != self) {
+        smem_pool_give(&pool, witness);
+        return;
+    }
+    if (witness->section != NULL && witness->ring != NULL)
+        witness->ring = put_in_place_of(witness);
+    else
+        witness->ring = NULL;
+    witness->ring_epoch = smem_epoch();
+    witness->section = NULL;
+}
+
+/* Behind the handler of regions, which comes first since it was registered first. */
+static void in_child(void)
+{
+    smem_pool_each(&pool, leave_parent, NULL);
+}
+
+/* What a witness needs to end with its thread, or in a child. */
+static bool be_ready(void)
+{
+    if (atomic_load_explicit(&ready, memory_order_acquire))
         return true;
+    if (smem_fork_ready() != 0)
+        return false;
     smem_lock_registry();
-    if (!atomic_load(&key_made) && pthread_key_create(&key, end_thread) == 0)
-        atomic_store_explicit(&key_made, true, memory_order_release);
+    if (!watches_forks)
+        watches_forks = smem_kernel_at_fork(NULL, NULL, in_child) == 0;
+    if (watches_forks && !atomic_load(&ready) &&
+        pthread_key_create(&key, end_thread) == 0)
+        atomic_store_explicit(&ready, true, memory_order_release);
     smem_unlock_registry();
-    return atomic_load(&key_made);
+    return atomic_load(&ready);
 }
 
 struct smem_witness *smem_witness_self(void)
 {
+    smem_fork_check();
     if (self != NULL && self->epoch == smem_epoch())
         return self;
     if (self != NULL) { /* of the parent: its counters count there */
@@ -92,20 +154,21 @@ struct smem_witness *smem_witness_self(void)
         return self;
     }
     void *object;
-    if (!make_key() || smem_pool_take(&pool, &object) != 0)
+    if (!be_ready() || smem_pool_take(&pool, &object) != 0)
         return NULL;
     struct smem_witness *witness = object;
     if (pthread_setspecific(key, witness) != 0) {
         smem_pool_give(&pool, witness);
         return NULL;
     }
+    witness->minor = witness->major = witness->kernel = witness->trap = -1;
+    self = witness;
     atomic_store(&witness->object.state, 1);
     open_all(witness);
-    self = witness;
     return witness;
 }
 
 struct smem_witness *smem_witness_known(void)
 {
-    return self;
+    return self != NULL && self->epoch == smem_epoch() ? self : NULL;
 }

@@ -397,6 +397,147 @@ static int fork_with_a_witness(void *argument)
 
 CAUGHT(a_forked_child_has_a_witness_of_its_own, fork_with_a_witness)
 
+/* Where this process has the ring of its witness. */
+static bool find_ring(uintptr_t *start, size_t *length)
+{
+    char line[300];
+    unsigned long from = 0, to = 0;
+    FILE *maps = fopen("/proc/self/maps", "re");
+    NEED(maps != NULL);
+    while (to == 0 && fgets(line, sizeof line, maps) != NULL)
+        if (strstr(line, "[perf_event]") != NULL)
+            NEED(sscanf(line, "%lx-%lx", &from, &to) == 2);
+    NEED(fclose(maps) == 0);
+    *start = from;
+    *length = to - from;
+    return to != 0;
+}
+
+/* The kernel leaves the ring out of a child, which may map what it likes there. */
+static int map_where_the_ring_was(void *argument)
+{
+    const uintptr_t *ring = argument;
+    char *memory = mmap((void *)ring[0], ring[1], PROT_READ | PROT_WRITE, /* NOLINT */
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    NEED(memory == (void *)ring[0]); /* NOLINT */
+    memset(memory, 5, ring[1]);
+    begin();
+    end();
+    NEED(section.witness == SECUREMEM_RT_WITNESS_PERF);
+    NEED(all_bytes_are(memory, ring[1], 5));
+    return 0;
+}
+
+static int fork_and_map(void *argument)
+{
+    uintptr_t ring[2];
+    struct child_end child;
+    (void)argument;
+    if (!has_perf())
+        return SKIP_EXIT;
+    NEED(find_ring(&ring[0], &ring[1]));
+    child_run(map_where_the_ring_was, ring, &child);
+    fputs(child.errors, stderr);
+    NEED(child.exit_code == 0 && child.signal == 0);
+    return 0;
+}
+
+CAUGHT(a_child_that_begins_a_section_keeps_its_own_memory, fork_and_map)
+
+static int look_at_section_of_parent(void *argument)
+{
+    (void)argument;
+    *(volatile char *)target = 3; /* the child's fault, which is none of the section's */
+    NEED(!securemem_rt_section_faulted(&section));
+    NEED(securemem_rt_section_end(&section) == -EINVAL);
+    NEED(!securemem_rt_section_faulted(&section));
+    return fresh_heap(NULL);
+}
+
+static int fork_in_a_section(void *argument)
+{
+    (void)argument;
+    if (!has_perf())
+        return SKIP_EXIT;
+    target = fresh(1);
+    *target = 1;
+    for (int i = 0; i < 10; i++) {
+        begin();
+        struct child_end child;
+        child_run(look_at_section_of_parent, NULL, &child);
+        fputs(child.errors, stderr);
+        NEED(child.exit_code == 0 && child.signal == 0);
+        NEED(securemem_rt_section_faulted(&section)); /* copied what the child shared */
+        end();
+    }
+    return 0;
+}
+
+CAUGHT(a_child_can_look_at_the_section_of_its_parent, fork_in_a_section)
+
+static volatile bool others_go_on = true;
+static pthread_barrier_t others_began;
+
+static void *be_another(void *argument)
+{
+    securemem_rt_section own = {0};
+    NEED(securemem_rt_section_begin(&own) == 0);
+    (void)pthread_barrier_wait(&others_began);
+    while (others_go_on)
+        (void)usleep(1000);
+    NEED(securemem_rt_section_end(&own) == 0);
+    return argument;
+}
+
+static size_t perf_descriptors(void)
+{
+    size_t count = 0;
+    char path[64], target_of[64];
+    for (int i = 0; i < 256; i++) {
+        (void)snprintf(path, sizeof path, "/proc/self/fd/%d", i);
+        ssize_t length = readlink(path, target_of, sizeof target_of - 1);
+        if (length > 0) {
+            target_of[length] = '\0';
+            count += strstr(target_of, "[perf_event]") != NULL;
+        }
+    }
+    return count;
+}
+
+static int has_no_descriptors(void *argument)
+{
+    (void)argument;
+    NEED(perf_descriptors() == 0);
+    return 0;
+}
+
+static int threads_come_and_go(void *argument)
+{
+    enum { OTHERS = 5 };
+    pthread_t threads[OTHERS];
+    struct child_end child;
+    (void)argument;
+    if (!has_perf())
+        return SKIP_EXIT;
+    size_t own = perf_descriptors();
+    NEED(own >= 2);
+    NEED(pthread_barrier_init(&others_began, NULL, OTHERS + 1) == 0);
+    for (size_t i = 0; i < OTHERS; i++)
+        NEED(pthread_create(&threads[i], NULL, be_another, NULL) == 0);
+    (void)pthread_barrier_wait(&others_began);
+    NEED(perf_descriptors() == own * (OTHERS + 1));
+    child_run(has_no_descriptors, NULL, &child);
+    fputs(child.errors, stderr);
+    NEED(child.exit_code == 0);
+    others_go_on = false;
+    for (size_t i = 0; i < OTHERS; i++)
+        NEED(pthread_join(threads[i], NULL) == 0);
+    NEED(perf_descriptors() == own);
+    return 0;
+}
+
+CAUGHT(witnesses_end_with_their_threads_and_in_children, threads_come_and_go)
+
 static void sections_do_not_overlap(void **state)
 {
     (void)state;
@@ -427,6 +568,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_trap_that_aborts_ends_the_process_at_the_instruction),
         cmocka_unit_test(other_traps_go_to_the_handler_that_was_there),
         cmocka_unit_test(a_forked_child_has_a_witness_of_its_own),
+        cmocka_unit_test(a_child_that_begins_a_section_keeps_its_own_memory),
+        cmocka_unit_test(a_child_can_look_at_the_section_of_its_parent),
+        cmocka_unit_test(witnesses_end_with_their_threads_and_in_children),
         cmocka_unit_test(sections_do_not_overlap),
     };
     return RUN_GROUP(tests);
