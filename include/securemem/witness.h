@@ -118,8 +118,9 @@ typedef struct securemem_rt_section {
     uint64_t populated; /* by mlock, MAP_POPULATE and their like; 0 where undivided */
     uint64_t kernel_major; /* of both, those read from disk or swap */
     uint64_t trapped;      /* faults that a SIGTRAP was sent for */
-    uint64_t lost;         /* faults without a record: the ring was full */
-    size_t recorded;       /* of faults; those beyond SECUREMEM_RT_FAULTS are left out */
+    uint64_t lost;         /* of the thread's own, those that the ring had no room for */
+    size_t recorded;       /* of faults; those beyond SECUREMEM_RT_FAULTS are left out,
+                              the counts above have them */
     securemem_rt_fault faults[SECUREMEM_RT_FAULTS];
 
     /* The library's own. */

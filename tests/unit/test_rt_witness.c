@@ -126,6 +126,33 @@ static int fresh_heap(void *argument)
     return 0;
 }
 
+/* More faults than the list has room for, and than the ring. */
+static int many_faults(void *argument)
+{
+    (void)argument;
+    if (!has_perf())
+        return SKIP_EXIT;
+    static const size_t numbers[] = {SECUREMEM_RT_FAULTS, SECUREMEM_RT_FAULTS + 1, 300,
+                                     5000, 3};
+    for (size_t n = 0; n < COUNT(numbers); n++) {
+        char *memory = fresh(numbers[n]);
+        begin();
+        for (size_t i = 0; i < numbers[n]; i++)
+            memory[i * page] = 1;
+        end();
+        NEED(section.user_minor == numbers[n]);
+        NEED(section.recorded ==
+             (numbers[n] < SECUREMEM_RT_FAULTS ? numbers[n] : SECUREMEM_RT_FAULTS));
+        for (size_t i = 0; i < section.recorded; i++)
+            NEED(section.faults[i].address == (uintptr_t)memory + i * page);
+        if (numbers[n] == 5000) /* of 48 bytes each, on 16 pages */
+            NEED(section.lost > 3000 && section.lost < 5000 - SECUREMEM_RT_FAULTS);
+        else
+            NEED(section.lost == 0);
+    }
+    return 0;
+}
+
 /* A thread's stack, whose untouched part is far below. */
 static void *touch_new_stack(void *argument)
 {
@@ -273,6 +300,7 @@ static void the_first_call_through_a_lazy_binding_is_seen(void **state)
 CAUGHT(work_in_warm_memory_has_no_fault, sections_without_faults)
 CAUGHT(a_touch_of_fresh_memory_is_seen_with_its_function_and_address, fresh_heap)
 CAUGHT(a_touch_of_new_stack_is_seen_with_its_function_and_address, untouched_stack)
+CAUGHT(faults_are_counted_where_there_is_no_room_for_records, many_faults)
 CAUGHT(a_copy_after_a_fork_is_seen, copy_after_fork)
 CAUGHT(a_read_into_a_new_buffer_is_a_fault_of_a_system_call, read_into_new_buffer)
 CAUGHT(populated_memory_is_told_apart_from_faults, populate)
@@ -559,6 +587,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(work_in_warm_memory_has_no_fault),
         cmocka_unit_test(a_touch_of_fresh_memory_is_seen_with_its_function_and_address),
         cmocka_unit_test(a_touch_of_new_stack_is_seen_with_its_function_and_address),
+        cmocka_unit_test(faults_are_counted_where_there_is_no_room_for_records),
         cmocka_unit_test(a_copy_after_a_fork_is_seen),
         cmocka_unit_test(the_first_call_through_a_lazy_binding_is_seen),
         cmocka_unit_test(a_read_into_a_new_buffer_is_a_fault_of_a_system_call),
