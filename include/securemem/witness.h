@@ -82,7 +82,7 @@ securemem_rt_audit(securemem_rt_audit_report *report);
 /* SECTIONS */
 
 typedef enum securemem_rt_witness {
-    SECUREMEM_RT_WITNESS_NONE = 0,  /* the section has not begun */
+    SECUREMEM_RT_WITNESS_NONE = 0,  /* it has not begun, or getrusage was refused too */
     SECUREMEM_RT_WITNESS_PERF = 1,  /* perf_event_open, and getrusage for the rest */
     SECUREMEM_RT_WITNESS_RUSAGE = 2 /* getrusage alone */
 } securemem_rt_witness;
@@ -131,16 +131,26 @@ typedef struct securemem_rt_section {
 
 /*
  * Begins a section of the calling thread, which ends it too. Sections of a thread do not
- * overlap. The first one of a thread opens its witness: three descriptors and a locked ring
- * of 68 KiB, kept until the thread ends; begin with one that does not count. Later ones
- * cost about a microsecond each, for begin and end.
+ * overlap. The first one of a thread opens its witness: up to four descriptors and a ring of
+ * 68 KiB in the kernel's memory, kept until the thread ends; begin with one that does not
+ * count. Later ones cost about two microseconds, for begin and end.
+ *
+ * Rings of all processes of a user share kernel.perf_event_mlock_kb (516 KiB a processor);
+ * beyond that they are charged to RLIMIT_MEMLOCK. Where both are used up the ring is
+ * smaller, down to 8 KiB, and then the witness is getrusage.
  *
  * With SECUREMEM_RT_TRAP the process gets a handler of SIGTRAP until the last such section
- * ends; signals that are not of a fault go to the handler that was there before.
+ * ends; signals that are not of a fault go to the handler that was there before. One that
+ * the program sets meanwhile stays. A fault in a handler of SIGTRAP, this one's too, is
+ * told late, with another instruction; before Linux 5.19 it ends the process.
  *
- * 0; -EINVAL: a section of the thread has begun, or the flags are unknown; -EPERM,
- * -ENOTSUP, -EAGAIN, -ENOMEM: the trap was refused. A refused witness is no error:
- * section->witness says which it is.
+ * 0; -EINVAL: a section of the thread has begun, or flags or trap are unknown; -EPERM,
+ * -ENOTSUP, -EAGAIN, -ENOMEM: the trap was refused, or SIGTRAP is blocked; -ENOMEM: there
+ * is no memory for the witness. A refused witness is no error: section->witness says which
+ * it is. It is tried once in a thread: what was refused for want of descriptors stays so.
+ *
+ * FORK. A child has no section: its first one opens a witness of its own, and to end its
+ * parent's is -EINVAL there.
  */
 SECUREMEM_API SECUREMEM_USE_RESULT int
 securemem_rt_section_begin(securemem_rt_section *section);
@@ -149,12 +159,13 @@ securemem_rt_section_begin(securemem_rt_section *section);
 SECUREMEM_API int securemem_rt_section_end(securemem_rt_section *section);
 
 /*
- * Whether the thread's own instructions have faulted since the section began: a load and a
- * comparison. Always false where the witness is getrusage.
+ * Whether the thread's own instructions have faulted since the section began: two loads and
+ * comparisons. Always false where the witness is getrusage, where no section has begun, and
+ * in a child that was forked inside of one.
  */
 static inline bool securemem_rt_section_faulted(const securemem_rt_section *section)
 {
-    return *section->head != section->began;
+    return section->head != NULL && *section->head != section->began;
 }
 
 /*

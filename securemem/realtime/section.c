@@ -50,9 +50,10 @@ static bool count(const struct smem_witness *witness, const volatile uint64_t *h
 int securemem_rt_section_begin(securemem_rt_section *section)
 {
     static const char operation[] = "securemem_rt_section_begin";
-    if (section == NULL || (section->flags & ~SECUREMEM_RT_TRAP) != 0)
-        return smem_error_argument(operation,
-                                   "section is NULL, or its flags are unknown");
+    if (section == NULL || (section->flags & ~SECUREMEM_RT_TRAP) != 0 ||
+        (unsigned)section->trap > SECUREMEM_RT_TRAP_ABORT)
+        return smem_error_argument(
+            operation, "section is NULL, or its flags or its trap are unknown");
     struct smem_witness *witness = smem_witness_self();
     if (witness == NULL)
         return smem_error_own(operation, ENOMEM,
@@ -73,6 +74,8 @@ int securemem_rt_section_begin(securemem_rt_section *section)
         int result = smem_trap_begin(witness);
         if (result != 0) {
             witness->section = NULL;
+            section->head = NULL;
+            section->witness = SECUREMEM_RT_WITNESS_NONE;
             return result;
         }
     }
@@ -115,7 +118,7 @@ static void collect(struct smem_witness *witness, securemem_rt_section *section,
     uint64_t tail = section->began, records = 0;
     while (tail < head) {
         struct smem_perf_fault fault;
-        if (smem_perf_next(witness->ring, SMEM_WITNESS_RING, &tail, &fault) == 0)
+        if (smem_perf_next(witness->ring, witness->ring_pages, &tail, &fault) == 0)
             continue;
         records++;
         if (section->recorded == SECUREMEM_RT_FAULTS)
@@ -141,8 +144,8 @@ int securemem_rt_section_end(securemem_rt_section *section)
                                    "it is not the section that this thread has begun");
     uint64_t head, after[COUNTS];
     bool counted = count(witness, section->head, after, &head);
-    if ((section->flags & SECUREMEM_RT_TRAP) != 0)
-        smem_trap_end(witness);
+    if (witness->disarm != NULL)
+        witness->disarm(witness);
     witness->section = NULL;
     if (counted && section->witness != SECUREMEM_RT_WITNESS_NONE)
         divide(witness, section, after);
@@ -150,5 +153,6 @@ int securemem_rt_section_end(securemem_rt_section *section)
         section->witness = SECUREMEM_RT_WITNESS_NONE;
     if (witness->ring != NULL)
         collect(witness, section, head);
+    section->head = NULL;
     return 0;
 }

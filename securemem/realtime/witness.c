@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "realtime/witness.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 
@@ -18,9 +19,9 @@ static pthread_key_t key;
 static atomic_bool ready;
 static bool watches_forks; /* under the registry's lock */
 
-static size_t ring_bytes(void)
+static size_t ring_bytes(const struct smem_witness *witness)
 {
-    return (SMEM_WITNESS_RING + 1) * smem_kernel_page_size();
+    return (witness->ring_pages + 1) * smem_kernel_page_size();
 }
 
 /*
@@ -46,9 +47,23 @@ static void close_descriptors(struct smem_witness *witness)
 static void close_all(struct smem_witness *witness)
 {
     if (witness->ring != NULL && witness->ring_epoch == smem_epoch())
-        (void)smem_kernel_unmap(witness->ring, ring_bytes()); /* holds no secret */
+        (void)smem_kernel_unmap(witness->ring, ring_bytes(witness)); /* holds no secret */
     witness->ring = NULL;
     close_descriptors(witness);
+}
+
+/*
+ * Rings of all processes of a user share kernel.perf_event_mlock_kb, and beyond that each
+ * is charged to RLIMIT_MEMLOCK. A small one has fewer records, and the same counts.
+ */
+static int map_ring(struct smem_witness *witness)
+{
+    int result = -EPERM;
+    for (size_t pages = SMEM_WITNESS_RING; pages > 0 && result != 0; pages /= 4) {
+        witness->ring_pages = pages;
+        result = smem_kernel_perf_map(witness->minor, pages, &witness->ring);
+    }
+    return result;
 }
 
 /* The two that every witness has; refused, there is none. */
@@ -62,7 +77,7 @@ static int open_counters(struct smem_witness *witness)
         return witness->major;
     int result = smem_kernel_perf_id(witness->major, &witness->major_id);
     if (result == 0)
-        result = smem_kernel_perf_map(witness->minor, SMEM_WITNESS_RING, &witness->ring);
+        result = map_ring(witness);
     return result == 0 ? smem_kernel_perf_join(witness->major, witness->minor) : result;
 }
 
@@ -78,6 +93,8 @@ static void open_all(struct smem_witness *witness)
 static void end_thread(void *object)
 {
     struct smem_witness *witness = object;
+    if (witness->disarm != NULL && witness->epoch == smem_epoch())
+        witness->disarm(witness);
     self = NULL;
     close_all(witness);
     smem_pool_give(&pool, witness);
@@ -91,13 +108,13 @@ static void end_thread(void *object)
 static void *put_in_place_of(const struct smem_witness *witness)
 {
     void *ring = witness->ring;
-    if (smem_kernel_reserve_at(ring, ring_bytes()) != 0)
+    if (smem_kernel_reserve_at(ring, ring_bytes(witness)) != 0)
         return NULL;
     if (smem_kernel_protect(ring, smem_kernel_page_size(), SMEM_ACCESS_WRITE) == 0) {
         smem_perf_pretend(ring, witness->began);
         return ring;
     }
-    (void)smem_kernel_unmap(ring, ring_bytes()); /* reserved above, and empty */
+    (void)smem_kernel_unmap(ring, ring_bytes(witness)); /* reserved above, and empty */
     return NULL;
 }
 
@@ -117,6 +134,7 @@ static void leave_parent(void *object, void *context)
         witness->ring = NULL;
     witness->ring_epoch = smem_epoch();
     witness->section = NULL;
+    witness->disarm = NULL;
 }
 
 /* Behind the handler of regions, which comes first since it was registered first. */
@@ -150,6 +168,7 @@ struct smem_witness *smem_witness_self(void)
     if (self != NULL) { /* of the parent: its counters count there */
         close_all(self);
         self->section = NULL;
+        self->disarm = NULL;
         open_all(self);
         return self;
     }

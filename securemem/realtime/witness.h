@@ -12,7 +12,7 @@
 
 #include "region/metadata.h"
 
-#define SMEM_WITNESS_RING   16U /* pages of records */
+#define SMEM_WITNESS_RING   16U /* pages of records; fewer where the limit is short */
 #define SMEM_WITNESS_COUNTS 3U
 
 /*
@@ -26,8 +26,11 @@ struct smem_witness {
     int minor, major, kernel, trap; /* descriptors; -1: none */
     uint64_t major_id;
     void *ring;                    /* NULL: perf_event_open was refused */
+    size_t ring_pages;             /* of records */
     securemem_rt_section *section; /* that has begun, or NULL */
     uint64_t began;                /* the ring's head at that time */
+    /* What ends the section's trap, or NULL: a thread may end inside of its section. */
+    void (*disarm)(struct smem_witness *witness);
 };
 
 /* The calling thread's, opened when it is first asked for; NULL where memory is short. */

@@ -403,6 +403,124 @@ static void other_traps_go_to_the_handler_that_was_there(void **state)
         SKIP("SIGTRAP of page faults (Linux 5.13) is refused here");
 }
 
+static void *end_inside(void *argument)
+{
+    securemem_rt_section own = {.flags = SECUREMEM_RT_TRAP,
+                                .trap = SECUREMEM_RT_TRAP_COUNT};
+    *(int *)argument = securemem_rt_section_begin(&own);
+    return NULL; /* the thread forgets its section */
+}
+
+static int trap_of_ended_thread(void *argument)
+{
+    struct sigaction action = {.sa_handler = count_other}, now;
+    (void)argument;
+    NEED(sigaction(SIGTRAP, &action, NULL) == 0);
+    if (!has_perf())
+        return SKIP_EXIT;
+    for (int i = 0; i < 20; i++) {
+        pthread_t thread;
+        int result;
+        NEED(pthread_create(&thread, NULL, end_inside, &result) == 0);
+        NEED(pthread_join(thread, NULL) == 0);
+        if (result != 0)
+            return SKIP_EXIT;
+        NEED(sigaction(SIGTRAP, NULL, &now) == 0 && now.sa_handler == count_other);
+    }
+    return 0;
+}
+
+static void a_thread_that_ends_in_its_section_takes_its_trap_along(void **state)
+{
+    (void)state;
+    if (child_skips(trap_of_ended_thread, NULL))
+        SKIP("SIGTRAP of page faults (Linux 5.13) is refused here");
+}
+
+static int trap_beside_another_handler(void *argument)
+{
+    struct sigaction action = {.sa_handler = count_other}, now;
+    (void)argument;
+    if (!has_perf())
+        return SKIP_EXIT;
+    section.flags = SECUREMEM_RT_TRAP;
+    section.trap = SECUREMEM_RT_TRAP_COUNT;
+    if (securemem_rt_section_begin(&section) != 0)
+        return SKIP_EXIT;
+    NEED(sigaction(SIGTRAP, &action, NULL) == 0);
+    end();
+    NEED(sigaction(SIGTRAP, NULL, &now) == 0 && now.sa_handler == count_other);
+    return 0;
+}
+
+static void a_handler_that_was_set_meanwhile_stays(void **state)
+{
+    (void)state;
+    if (child_skips(trap_beside_another_handler, NULL))
+        SKIP("SIGTRAP of page faults (Linux 5.13) is refused here");
+}
+
+static int trap_while_blocked(void *argument)
+{
+    sigset_t traps;
+    struct sigaction before, now;
+    (void)argument;
+    NEED(sigaction(SIGTRAP, NULL, &before) == 0);
+    NEED(sigemptyset(&traps) == 0 && sigaddset(&traps, SIGTRAP) == 0);
+    NEED(pthread_sigmask(SIG_BLOCK, &traps, NULL) == 0);
+    section.flags = SECUREMEM_RT_TRAP;
+    NEED(securemem_rt_section_begin(&section) == -EPERM);
+    NEED(strstr(securemem_last_error()->message, "SIGTRAP is blocked") != NULL);
+    NEED(!securemem_rt_section_faulted(&section));
+    NEED(sigaction(SIGTRAP, NULL, &now) == 0 && now.sa_handler == before.sa_handler);
+    section.flags = 0; /* it has not begun */
+    begin();
+    end();
+    return 0;
+}
+
+static void a_trap_that_would_be_blocked_is_refused(void **state)
+{
+    (void)state;
+    assert_false(child_skips(trap_while_blocked, NULL));
+}
+
+/* A child that inherits the handler of its parent's section, and puts it back as its own. */
+static int child_has_its_own_trap(void *argument)
+{
+    struct sigaction now;
+    (void)argument;
+    NEED(trap_counts(NULL) == 0);
+    NEED(sigaction(SIGTRAP, NULL, &now) == 0 && now.sa_handler == count_other);
+    return 0;
+}
+
+static int fork_with_a_trap(void *argument)
+{
+    struct sigaction action = {.sa_handler = count_other};
+    struct child_end child;
+    (void)argument;
+    NEED(sigaction(SIGTRAP, &action, NULL) == 0);
+    if (!has_perf())
+        return SKIP_EXIT;
+    securemem_rt_section own = {.flags = SECUREMEM_RT_TRAP,
+                                .trap = SECUREMEM_RT_TRAP_COUNT};
+    if (securemem_rt_section_begin(&own) != 0)
+        return SKIP_EXIT;
+    child_run(child_has_its_own_trap, NULL, &child);
+    NEED(securemem_rt_section_end(&own) == 0);
+    fputs(child.errors, stderr);
+    NEED(child.exit_code == 0 && child.signal == 0);
+    return 0;
+}
+
+static void a_child_puts_back_the_handler_of_its_parent(void **state)
+{
+    (void)state;
+    if (child_skips(fork_with_a_trap, NULL))
+        SKIP("SIGTRAP of page faults (Linux 5.13) is refused here");
+}
+
 static int child_has_its_own(void *argument)
 {
     (void)argument;
@@ -570,8 +688,11 @@ static void sections_do_not_overlap(void **state)
 {
     (void)state;
     securemem_rt_section other = {0}, wrong = {.flags = 8};
+    securemem_rt_section unknown = {.trap = (securemem_rt_trap_action)3};
     assert_int_equal(securemem_rt_section_begin(NULL), -EINVAL);
     assert_int_equal(securemem_rt_section_begin(&wrong), -EINVAL);
+    assert_int_equal(securemem_rt_section_begin(&unknown), -EINVAL);
+    assert_false(securemem_rt_section_faulted(&other));
     begin();
     assert_int_equal(securemem_rt_section_begin(&other), -EINVAL);
     assert_int_equal(securemem_rt_section_end(&other), -EINVAL);
@@ -596,6 +717,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_trap_counts_each_fault),
         cmocka_unit_test(a_trap_that_aborts_ends_the_process_at_the_instruction),
         cmocka_unit_test(other_traps_go_to_the_handler_that_was_there),
+        cmocka_unit_test(a_thread_that_ends_in_its_section_takes_its_trap_along),
+        cmocka_unit_test(a_handler_that_was_set_meanwhile_stays),
+        cmocka_unit_test(a_trap_that_would_be_blocked_is_refused),
+        cmocka_unit_test(a_child_puts_back_the_handler_of_its_parent),
         cmocka_unit_test(a_forked_child_has_a_witness_of_its_own),
         cmocka_unit_test(a_child_that_begins_a_section_keeps_its_own_memory),
         cmocka_unit_test(a_child_can_look_at_the_section_of_its_parent),
