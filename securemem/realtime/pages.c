@@ -44,10 +44,15 @@ bool smem_pages_scans(int descriptor)
                                   &pages, 1, &next) >= 0;
 }
 
+static bool begins_with(const char *name, const char *prefix)
+{
+    return strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
 bool smem_pages_are_exempt(const struct smem_proc_map *map)
 {
     return (!map->readable && !map->writable && !map->executable) ||
-           strncmp(map->name, "[v", 2) == 0;
+           begins_with(map->name, "[v") || begins_with(map->name, "anon_inode:");
 }
 
 bool smem_pages_are_locked(const struct smem_proc_map *map)

@@ -13,7 +13,11 @@
  */
 int smem_pages_descriptor(void);
 
-/* The kernel's own mappings are neither locked nor swapped; without access none is touched. */
+/*
+ * The kernel's own mappings, [vvar], [vdso], [vsyscall] and rings (anon_inode:[perf_event],
+ * [io_uring]), cannot be locked and are never swapped, and pagemap has nothing of them;
+ * without access none is touched.
+ */
 bool smem_pages_are_exempt(const struct smem_proc_map *map);
 
 /* Whether the mapping is locked. */
