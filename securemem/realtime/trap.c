@@ -8,10 +8,18 @@
 #include "kernel/perf.h"
 #include "kernel/signal.h"
 #include "realtime/lock.h"
+#include "realtime/touch.h"
 #include "region/error.h"
 #include "region/line.h"
 
 #define STANDARD_ERROR 2
+
+/*
+ * What a signal and its handler take of the stack: 3 KiB of registers with AVX-512, twice
+ * that and more with AMX. Not there, it would fault itself, and count; before Linux 5.19
+ * that ends the process.
+ */
+#define STACK_OF_SIGNAL ((size_t)12 * 1024)
 
 static smem_rt_lock changing;
 static unsigned sections;
@@ -113,6 +121,7 @@ int smem_trap_begin(struct smem_witness *witness)
     int result = need_handler();
     if (result != 0)
         return result;
+    smem_touch_stack(STACK_OF_SIGNAL);
     result = smem_kernel_perf_enable(witness->trap, true);
     if (result == 0) {
         witness->disarm = disarm;

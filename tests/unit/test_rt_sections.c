@@ -2,6 +2,7 @@
 /* How witnesses and sections begin and end: with threads, in forked children. */
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "unit/rt.h"
@@ -110,7 +111,7 @@ static int fork_in_a_section(void *argument)
 
 CAUGHT(a_child_can_look_at_the_section_of_its_parent, fork_in_a_section)
 
-static volatile bool others_go_on = true;
+static atomic_bool others_go_on = true;
 static pthread_barrier_t others_began;
 
 static void *be_another(void *argument)
