@@ -66,9 +66,9 @@ typedef struct securemem_rt_audit_report {
     size_t bytes;
     size_t charged; /* to RLIMIT_MEMLOCK (VmLck), of all mappings */
     size_t not_locked, not_present, swapped, zero_page, shared; /* bytes */
-    bool scanned; /* by PAGEMAP_SCAN (Linux 6.7); else by pagemap alone, which does not
-                     tell zero pages, they count as shared, nor guards that are not of
-                     this library's, they count as not present */
+    bool scanned; /* all by PAGEMAP_SCAN (Linux 6.7); else by pagemap alone, which does
+                     not tell zero pages, they count as shared, nor guards that are not
+                     of this library's, they count as not present */
     size_t count; /* of findings; those beyond SECUREMEM_RT_FINDINGS are left out, the
                      bytes above have them */
     securemem_rt_finding findings[SECUREMEM_RT_FINDINGS];

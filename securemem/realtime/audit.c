@@ -53,7 +53,8 @@ static int audit_map(const struct smem_proc_map *map, void *context)
     auditing->report->bytes += map->end - map->start;
     if (!smem_pages_are_locked(map))
         note(auditing, SECUREMEM_RT_NOT_LOCKED, map->start, map->end - map->start);
-    return smem_pages_each(auditing->descriptor, map, note, auditing);
+    return smem_pages_each(auditing->descriptor, &auditing->report->scanned, map, note,
+                           auditing);
 }
 
 static int refuse_pagemap(int kernel_code)

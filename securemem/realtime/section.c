@@ -84,6 +84,7 @@ int securemem_rt_section_begin(securemem_rt_section *section)
     if (!count(witness, section->head, section->before, &section->began))
         section->witness = SECUREMEM_RT_WITNESS_NONE;
     witness->began = section->began;
+    witness->inside = true;
     return 0;
 }
 
@@ -142,6 +143,7 @@ int securemem_rt_section_end(securemem_rt_section *section)
         witness->epoch != smem_epoch())
         return smem_error_argument("securemem_rt_section_end",
                                    "it is not the section that this thread has begun");
+    witness->inside = false;
     uint64_t head, after[COUNTS];
     bool counted = count(witness, section->head, after, &head);
     if (witness->disarm != NULL)

@@ -28,9 +28,9 @@ static uint32_t sections_epoch; /* the process that they are of */
 static void on_fault(uintptr_t instruction, uintptr_t address)
 {
     struct smem_witness *witness = smem_witness_known();
-    securemem_rt_section *section = witness == NULL ? NULL : witness->section;
-    if (section == NULL)
+    if (witness == NULL || !witness->inside)
         return; /* on its way when the section ended */
+    securemem_rt_section *section = witness->section;
     section->trapped++;
     if (section->trap == SECUREMEM_RT_TRAP_COUNT)
         return;

@@ -66,6 +66,13 @@ static int map_ring(struct smem_witness *witness)
     return result;
 }
 
+static void forget_section(struct smem_witness *witness)
+{
+    witness->section = NULL;
+    witness->inside = false;
+    witness->disarm = NULL;
+}
+
 /* The two that every witness has; refused, there is none. */
 static int open_counters(struct smem_witness *witness)
 {
@@ -93,6 +100,7 @@ static void open_all(struct smem_witness *witness)
 static void end_thread(void *object)
 {
     struct smem_witness *witness = object;
+    witness->inside = false;
     if (witness->disarm != NULL && witness->epoch == smem_epoch())
         witness->disarm(witness);
     self = NULL;
@@ -133,8 +141,7 @@ static void leave_parent(void *object, void *context)
     else
         witness->ring = NULL;
     witness->ring_epoch = smem_epoch();
-    witness->section = NULL;
-    witness->disarm = NULL;
+    forget_section(witness);
 }
 
 /* Behind the handler of regions, which comes first since it was registered first. */
@@ -167,8 +174,7 @@ struct smem_witness *smem_witness_self(void)
         return self;
     if (self != NULL) { /* of the parent: its counters count there */
         close_all(self);
-        self->section = NULL;
-        self->disarm = NULL;
+        forget_section(self);
         open_all(self);
         return self;
     }

@@ -29,6 +29,8 @@ struct smem_witness {
     size_t ring_pages;             /* of records */
     securemem_rt_section *section; /* that has begun, or NULL */
     uint64_t began;                /* the ring's head at that time */
+    volatile bool
+        inside; /* between begin and end, whose own faults are no reason to trap */
     /* What ends the section's trap, or NULL: a thread may end inside of its section. */
     void (*disarm)(struct smem_witness *witness);
 };
