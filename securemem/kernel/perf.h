@@ -43,12 +43,15 @@ int smem_kernel_perf_counts(int descriptor, uint64_t *counts, size_t count);
 
 /*
  * Of a mapped ring of so many pages. head: bytes written so far. next: takes the record at
- * *tail, before head; 1 and the fault, or 0 for a record of another kind: *lost grows
- * where it says that faults were. *tail then is behind it. forget: it may be overwritten.
+ * *tail, before head; 1 and the fault, or 0 for a record of another kind. *tail then is
+ * behind it. forget: it may be overwritten.
  */
 const volatile uint64_t *smem_perf_head(const void *ring);
 int smem_perf_next(const void *ring, size_t pages, uint64_t *tail,
-                   struct smem_perf_fault *out, uint64_t *lost);
+                   struct smem_perf_fault *out);
 void smem_perf_forget(void *ring, uint64_t tail);
+
+/* Makes a page look like the control page of a ring with that head. */
+void smem_perf_pretend(void *page, uint64_t head);
 
 #endif

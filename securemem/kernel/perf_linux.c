@@ -116,27 +116,27 @@ static void copy_out(const void *ring, size_t bytes, uint64_t at, void *out,
 }
 
 int smem_perf_next(const void *ring, size_t pages, uint64_t *tail,
-                   struct smem_perf_fault *out, uint64_t *lost)
+                   struct smem_perf_fault *out)
 {
     size_t bytes = pages * smem_kernel_page_size();
     struct perf_event_header header;
     copy_out(ring, bytes, *tail, &header, sizeof header);
     uint64_t at = *tail + sizeof header;
     *tail += header.size;
-    if (header.type == PERF_RECORD_SAMPLE) {
-        copy_out(ring, bytes, at, out, sizeof *out);
-        return 1;
-    }
-    if (header.type == PERF_RECORD_LOST) {
-        uint64_t id_and_lost[2];
-        copy_out(ring, bytes, at, id_and_lost, sizeof id_and_lost);
-        *lost += id_and_lost[1];
-    }
-    return 0;
+    if (header.type != PERF_RECORD_SAMPLE)
+        return 0;
+    copy_out(ring, bytes, at, out, sizeof *out);
+    return 1;
 }
 
 void smem_perf_forget(void *ring, uint64_t tail)
 {
     struct perf_event_mmap_page *control = ring;
     __atomic_store_n(&control->data_tail, tail, __ATOMIC_RELEASE);
+}
+
+void smem_perf_pretend(void *page, uint64_t head)
+{
+    struct perf_event_mmap_page *control = page;
+    control->data_head = control->data_tail = head;
 }

@@ -61,6 +61,17 @@ int smem_kernel_set_trap(smem_trap_handler handler)
 
 int smem_kernel_unset_trap(void)
 {
+    struct sigaction now;
     int before = errno;
+    int result = (int)smem_answer(before, sigaction(SIGTRAP, NULL, &now));
+    if (result != 0 || (now.sa_flags & SA_SIGINFO) == 0 || now.sa_sigaction != on_trap)
+        return result;
     return (int)smem_answer(before, sigaction(SIGTRAP, &earlier, NULL));
+}
+
+int smem_kernel_trap_is_blocked(void)
+{
+    sigset_t blocked;
+    int code = pthread_sigmask(SIG_BLOCK, NULL, &blocked); /* which leaves errno alone */
+    return code != 0 ? -code : sigismember(&blocked, SIGTRAP);
 }

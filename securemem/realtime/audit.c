@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: ISC */
+#include <errno.h>
 #include <string.h>
 
 #include "realtime/pages.h"
 #include "region/error.h"
+
+static const char operation[] = "securemem_rt_audit";
 
 struct auditing {
     securemem_rt_audit_report *report;
@@ -50,19 +53,42 @@ static int audit_map(const struct smem_proc_map *map, void *context)
     auditing->report->bytes += map->end - map->start;
     if (!smem_pages_are_locked(map))
         note(auditing, SECUREMEM_RT_NOT_LOCKED, map->start, map->end - map->start);
-    return smem_pages_each(auditing->descriptor, map, note, auditing);
+    return smem_pages_each(auditing->descriptor, &auditing->report->scanned, map, note,
+                           auditing);
+}
+
+static int refuse_pagemap(int kernel_code)
+{
+    if (kernel_code == -EACCES || kernel_code == -EPERM)
+        return smem_error_own(
+            operation, EPERM,
+            "/proc/self/pagemap belongs to root, since the process is not dumpable: audit "
+            "or enter once before, or make it dumpable (PR_SET_DUMPABLE) for the first");
+    return smem_error_unreadable("/proc/self/pagemap", kernel_code);
+}
+
+/* Of three files; a refusal of any leaves nothing in the report. */
+static int audit_process(int descriptor, securemem_rt_audit_report *report)
+{
+    struct auditing auditing = {.report = report, .descriptor = descriptor};
+    report->scanned = smem_pages_scans(descriptor);
+    int result = smem_proc_locked(&report->charged);
+    if (result != 0)
+        return smem_error_unreadable("/proc/self/status", result);
+    result = smem_proc_each_map(audit_map, &auditing);
+    return result == 0 ? 0 : smem_error_unreadable("/proc/self/maps", result);
 }
 
 int securemem_rt_audit(securemem_rt_audit_report *report)
 {
     if (report == NULL)
-        return smem_error_argument("securemem_rt_audit", "report is NULL");
+        return smem_error_argument(operation, "report is NULL");
+    memset(report, 0, sizeof *report);
     int descriptor = smem_pages_descriptor();
     if (descriptor < 0)
-        return smem_error_unreadable("/proc/self/pagemap", descriptor);
-    memset(report, 0, sizeof *report);
-    report->scanned = smem_pages_scans(descriptor);
-    struct auditing auditing = {.report = report, .descriptor = descriptor};
-    int result = smem_proc_each_map(audit_map, &auditing);
-    return result == 0 ? 0 : smem_error_unreadable("/proc/self/maps", result);
+        return refuse_pagemap(descriptor);
+    int result = audit_process(descriptor, report);
+    if (result != 0)
+        memset(report, 0, sizeof *report);
+    return result;
 }

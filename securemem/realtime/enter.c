@@ -277,6 +277,7 @@ static int test_headroom(struct entering *e)
 
 struct audit {
     int descriptor;
+    bool scans;
     size_t missing; /* bytes */
 };
 
@@ -295,7 +296,7 @@ static int audit_map(const struct smem_proc_map *map, void *context)
     struct audit *audit = context;
     if (smem_pages_are_exempt(map) || !smem_pages_are_locked(map))
         return 0;
-    return smem_pages_each(audit->descriptor, map, note_missing, audit);
+    return smem_pages_each(audit->descriptor, &audit->scans, map, note_missing, audit);
 }
 
 static int audit_once(const struct entering *e, struct audit *audit)
@@ -305,7 +306,8 @@ static int audit_once(const struct entering *e, struct audit *audit)
     for (size_t i = e->first_range; i < e->mode->range_count && result == 0; i++) {
         const struct smem_proc_map map = {.start = e->mode->ranges[i].start,
                                           .end = e->mode->ranges[i].end};
-        result = smem_pages_each(audit->descriptor, &map, note_missing, audit);
+        result =
+            smem_pages_each(audit->descriptor, &audit->scans, &map, note_missing, audit);
     }
     if (result == 0 && e->mode->mode == SECUREMEM_RT_FULL)
         result = smem_proc_each_map(audit_map, audit);
@@ -315,7 +317,7 @@ static int audit_once(const struct entering *e, struct audit *audit)
 /* The kernel does not tell what mlockall could not bring in. */
 static int audit(struct entering *e)
 {
-    struct audit audit = {.descriptor = smem_pages_descriptor()};
+    struct audit audit = {.descriptor = smem_pages_descriptor(), .scans = true};
     if (audit.descriptor < 0)
         return smem_error_unreadable("/proc/self/pagemap", audit.descriptor);
     /* What another thread is just mapping or unmapping is missing once. */

@@ -44,10 +44,15 @@ bool smem_pages_scans(int descriptor)
                                   &pages, 1, &next) >= 0;
 }
 
+static bool begins_with(const char *name, const char *prefix)
+{
+    return strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
 bool smem_pages_are_exempt(const struct smem_proc_map *map)
 {
     return (!map->readable && !map->writable && !map->executable) ||
-           strncmp(map->name, "[v", 2) == 0;
+           begins_with(map->name, "[v") || begins_with(map->name, "anon_inode:");
 }
 
 bool smem_pages_are_locked(const struct smem_proc_map *map)
@@ -74,8 +79,8 @@ static bool is_plain(const struct smem_proc_map *map, uint64_t entry)
            (entry & (SMEM_ENTRY_EXCLUSIVE | SMEM_ENTRY_FILE)) == SMEM_ENTRY_EXCLUSIVE;
 }
 
-/* Without PAGEMAP_SCAN, nothing more is known of the pages. */
-static void ask_details(int descriptor, struct window *w)
+/* False where PAGEMAP_SCAN is refused: then nothing more is known of the pages. */
+static bool ask_details(int descriptor, struct window *w)
 {
     size_t page = smem_kernel_page_size();
     uintptr_t at = w->start, end = w->start + w->pages * page;
@@ -86,10 +91,13 @@ static void ask_details(int descriptor, struct window *w)
         for (long i = 0; i < count; i++)
             for (uintptr_t p = found[i].start; p < found[i].end; p += page)
                 w->what[(p - w->start) / page] = found[i].what;
-        if (count < 0 || next <= at)
-            return;
+        if (count < 0)
+            return false;
+        if (next <= at)
+            return true;
         at = next;
     }
+    return true;
 }
 
 /* The guards of a secret, and what lies between them for the next one. */
@@ -119,7 +127,7 @@ static securemem_rt_finding_kind kind_of(const struct window *w, size_t i)
                                              : SECUREMEM_RT_NOT_PRESENT;
 }
 
-static int look(int descriptor, struct window *w)
+static int look(int descriptor, bool *scans, struct window *w)
 {
     long read = smem_kernel_read_pages(descriptor, w->start, w->entries, w->pages);
     if (read < 0)
@@ -131,12 +139,12 @@ static int look(int descriptor, struct window *w)
         w->what[i] = 0;
         plain = plain && is_plain(w->map, w->entries[i]);
     }
-    if (!plain)
-        ask_details(descriptor, w);
+    if (!plain && *scans)
+        *scans = ask_details(descriptor, w);
     return 0;
 }
 
-int smem_pages_each(int descriptor, const struct smem_proc_map *map,
+int smem_pages_each(int descriptor, bool *scans, const struct smem_proc_map *map,
                     void (*visit)(void *context, securemem_rt_finding_kind kind,
                                   uintptr_t start, size_t length),
                     void *context)
@@ -148,7 +156,7 @@ int smem_pages_each(int descriptor, const struct smem_proc_map *map,
     for (; w.start < map->end; w.start += w.pages * page) {
         size_t left = (map->end - w.start) / page;
         w.pages = left < WINDOW ? left : WINDOW;
-        int result = look(descriptor, &w);
+        int result = look(descriptor, scans, &w);
         if (result != 0)
             return result;
         for (size_t i = 0; i < w.pages; i++) {

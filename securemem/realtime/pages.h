@@ -13,14 +13,21 @@
  */
 int smem_pages_descriptor(void);
 
-/* The kernel's own mappings are neither locked nor swapped; without access none is touched. */
+/*
+ * The kernel's own mappings, [vvar], [vdso], [vsyscall] and rings (anon_inode:[perf_event],
+ * [io_uring]), cannot be locked and are never swapped, and pagemap has nothing of them;
+ * without access none is touched.
+ */
 bool smem_pages_are_exempt(const struct smem_proc_map *map);
 
 /* Whether the mapping is locked. */
 bool smem_pages_are_locked(const struct smem_proc_map *map);
 
-/* Calls visit with each stretch of such pages of the mapping. 0 or a negative errno. */
-int smem_pages_each(int descriptor, const struct smem_proc_map *map,
+/*
+ * Calls visit with each stretch of such pages of the mapping. 0 or a negative errno. Where
+ * *scans, PAGEMAP_SCAN is asked; it becomes false where that is refused.
+ */
+int smem_pages_each(int descriptor, bool *scans, const struct smem_proc_map *map,
                     void (*visit)(void *context, securemem_rt_finding_kind kind,
                                   uintptr_t start, size_t length),
                     void *context);

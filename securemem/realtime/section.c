@@ -20,8 +20,7 @@ static size_t counters_of(const struct smem_witness *witness)
     return witness->kernel >= 0 ? SMEM_WITNESS_COUNTS : SMEM_WITNESS_COUNTS - 1;
 }
 
-/* Counts that cannot be read are 0: nothing is then said to have happened. */
-static bool count(const struct smem_witness *witness, uint64_t counts[COUNTS])
+static bool read_counts(const struct smem_witness *witness, uint64_t counts[COUNTS])
 {
     struct smem_kernel_faults all = {0};
     memset(counts, 0, COUNTS * sizeof *counts);
@@ -33,12 +32,28 @@ static bool count(const struct smem_witness *witness, uint64_t counts[COUNTS])
            smem_kernel_perf_counts(witness->minor, counts, counters_of(witness)) == 0;
 }
 
+/*
+ * Counts, and the ring's head at the same time: a fault while they are read would be in
+ * one of the two. False where they cannot be read; they are then 0.
+ */
+static bool count(const struct smem_witness *witness, const volatile uint64_t *head,
+                  uint64_t counts[COUNTS], uint64_t *at)
+{
+    bool counted;
+    do {
+        *at = *head;
+        counted = read_counts(witness, counts);
+    } while (counted && *head != *at);
+    return counted;
+}
+
 int securemem_rt_section_begin(securemem_rt_section *section)
 {
     static const char operation[] = "securemem_rt_section_begin";
-    if (section == NULL || (section->flags & ~SECUREMEM_RT_TRAP) != 0)
-        return smem_error_argument(operation,
-                                   "section is NULL, or its flags are unknown");
+    if (section == NULL || (section->flags & ~SECUREMEM_RT_TRAP) != 0 ||
+        (unsigned)section->trap > SECUREMEM_RT_TRAP_ABORT)
+        return smem_error_argument(
+            operation, "section is NULL, or its flags or its trap are unknown");
     struct smem_witness *witness = smem_witness_self();
     if (witness == NULL)
         return smem_error_own(operation, ENOMEM,
@@ -59,14 +74,17 @@ int securemem_rt_section_begin(securemem_rt_section *section)
         int result = smem_trap_begin(witness);
         if (result != 0) {
             witness->section = NULL;
+            section->head = NULL;
+            section->witness = SECUREMEM_RT_WITNESS_NONE;
             return result;
         }
     }
     if (witness->ring != NULL) /* the first such write faults: before it would count */
         smem_perf_forget(witness->ring, *section->head);
-    if (!count(witness, section->before))
+    if (!count(witness, section->head, section->before, &section->began))
         section->witness = SECUREMEM_RT_WITNESS_NONE;
-    section->began = *section->head;
+    witness->began = section->began;
+    witness->inside = true;
     return 0;
 }
 
@@ -91,15 +109,20 @@ static void divide(const struct smem_witness *witness, securemem_rt_section *sec
     section->populated = section->divided ? difference(of_kernel, grown[KERNEL]) : 0;
 }
 
+/*
+ * What has no record is what was counted and is not in the ring: the kernel says how much
+ * it left out only in front of the next record that fits, in a later section.
+ */
 static void collect(struct smem_witness *witness, securemem_rt_section *section,
                     uint64_t head)
 {
-    uint64_t tail = section->began;
+    uint64_t tail = section->began, records = 0;
     while (tail < head) {
         struct smem_perf_fault fault;
-        if (smem_perf_next(witness->ring, SMEM_WITNESS_RING, &tail, &fault,
-                           &section->lost) == 0 ||
-            section->recorded == SECUREMEM_RT_FAULTS)
+        if (smem_perf_next(witness->ring, witness->ring_pages, &tail, &fault) == 0)
+            continue;
+        records++;
+        if (section->recorded == SECUREMEM_RT_FAULTS)
             continue;
         section->faults[section->recorded++] =
             (securemem_rt_fault){.time = fault.time,
@@ -108,6 +131,7 @@ static void collect(struct smem_witness *witness, securemem_rt_section *section,
                                  .instruction = (uintptr_t)fault.ip,
                                  .address = (uintptr_t)fault.address};
     }
+    section->lost = difference(section->user_minor + section->user_major, records);
     smem_perf_forget(witness->ring, head);
 }
 
@@ -119,10 +143,11 @@ int securemem_rt_section_end(securemem_rt_section *section)
         witness->epoch != smem_epoch())
         return smem_error_argument("securemem_rt_section_end",
                                    "it is not the section that this thread has begun");
-    uint64_t head = *section->head, after[COUNTS];
-    bool counted = count(witness, after);
-    if ((section->flags & SECUREMEM_RT_TRAP) != 0)
-        smem_trap_end(witness);
+    witness->inside = false;
+    uint64_t head, after[COUNTS];
+    bool counted = count(witness, section->head, after, &head);
+    if (witness->disarm != NULL)
+        witness->disarm(witness);
     witness->section = NULL;
     if (counted && section->witness != SECUREMEM_RT_WITNESS_NONE)
         divide(witness, section, after);
@@ -130,5 +155,6 @@ int securemem_rt_section_end(securemem_rt_section *section)
         section->witness = SECUREMEM_RT_WITNESS_NONE;
     if (witness->ring != NULL)
         collect(witness, section, head);
+    section->head = NULL;
     return 0;
 }

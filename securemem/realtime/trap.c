@@ -1,26 +1,36 @@
 /* SPDX-License-Identifier: ISC */
 #include "realtime/trap.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "kernel/kernel.h"
 #include "kernel/perf.h"
 #include "kernel/signal.h"
 #include "realtime/lock.h"
+#include "realtime/touch.h"
 #include "region/error.h"
 #include "region/line.h"
 
 #define STANDARD_ERROR 2
 
+/*
+ * What a signal and its handler take of the stack: 3 KiB of registers with AVX-512, twice
+ * that and more with AMX. Not there, it would fault itself, and count; before Linux 5.19
+ * that ends the process.
+ */
+#define STACK_OF_SIGNAL ((size_t)12 * 1024)
+
 static smem_rt_lock changing;
 static unsigned sections;
+static uint32_t sections_epoch; /* the process that they are of */
 
 static void on_fault(uintptr_t instruction, uintptr_t address)
 {
     struct smem_witness *witness = smem_witness_known();
-    securemem_rt_section *section = witness == NULL ? NULL : witness->section;
-    if (section == NULL)
+    if (witness == NULL || !witness->inside)
         return; /* on its way when the section ended */
+    securemem_rt_section *section = witness->section;
     section->trapped++;
     if (section->trap == SECUREMEM_RT_TRAP_COUNT)
         return;
@@ -36,9 +46,21 @@ static void on_fault(uintptr_t instruction, uintptr_t address)
         abort();
 }
 
+/* A child begins with none; the handler that it inherited goes when it needs its own. */
+static void count_anew_in_child(void)
+{
+    if (sections_epoch == smem_epoch())
+        return;
+    if (sections > 0)
+        (void)smem_kernel_unset_trap();
+    sections = 0;
+    sections_epoch = smem_epoch();
+}
+
 static int need_handler(void)
 {
     smem_rt_lock_take(&changing);
+    count_anew_in_child();
     int result = sections == 0 ? smem_kernel_set_trap(on_fault) : 0;
     sections += result == 0;
     smem_rt_lock_give(&changing);
@@ -54,24 +76,61 @@ static void release_handler(void)
     smem_rt_lock_give(&changing);
 }
 
+static void disarm(struct smem_witness *witness)
+{
+    witness->disarm = NULL;
+    /* Still on without a handler, it would end the process: closing ends it too. */
+    if (smem_kernel_perf_enable(witness->trap, false) != 0) {
+        (void)smem_kernel_close(witness->trap);
+        witness->trap = -1;
+    }
+    release_handler();
+}
+
+static int refuse_open(int kernel_code)
+{
+    static const char operation[] = "perf_event_open";
+    switch (-kernel_code) {
+    case EPERM:
+    case EACCES:
+        return smem_error_own(operation, EPERM,
+                              "kernel.perf_event_paranoid is above 2, or a sandbox "
+                              "forbids it: set it to 2, allow the call or grant "
+                              "CAP_PERFMON");
+    case EMFILE:
+    case ENFILE:
+        return smem_error_own(operation, EAGAIN,
+                              "no descriptor is left: close some or raise RLIMIT_NOFILE");
+    case ENOMEM:
+        return smem_error_own(operation, ENOMEM,
+                              "the kernel has no memory for it: free some");
+    default:
+        return smem_error_own(operation, ENOTSUP,
+                              "this kernel has no signal for page faults (Linux 5.13), "
+                              "or a sandbox hides it: use a newer one, or a section "
+                              "without SECUREMEM_RT_TRAP");
+    }
+}
+
 int smem_trap_begin(struct smem_witness *witness)
 {
+    if (smem_kernel_trap_is_blocked() != 0)
+        return smem_error_own("SECUREMEM_RT_TRAP", EPERM,
+                              "SIGTRAP is blocked in this thread, and would come late or "
+                              "end the process: allow it with pthread_sigmask");
     if (witness->trap < 0)
         witness->trap = smem_kernel_perf_open(SMEM_PERF_TRAP, -1);
     if (witness->trap < 0)
-        return smem_error_kernel("perf_event_open", witness->trap, 0);
+        return refuse_open(witness->trap);
     int result = need_handler();
     if (result != 0)
         return result;
+    smem_touch_stack(STACK_OF_SIGNAL);
     result = smem_kernel_perf_enable(witness->trap, true);
-    if (result == 0)
+    if (result == 0) {
+        witness->disarm = disarm;
         return 0;
+    }
     release_handler();
     return smem_error_kernel("ioctl(PERF_EVENT_IOC_ENABLE)", result, 0);
-}
-
-void smem_trap_end(struct smem_witness *witness)
-{
-    (void)smem_kernel_perf_enable(witness->trap, false); /* on_fault then does nothing */
-    release_handler();
 }

@@ -5,8 +5,10 @@
 
 #include "realtime/witness.h"
 
-/* From now on faults of the thread trap. 0 or a negative errno, recorded. */
+/*
+ * From now on faults of the thread trap, until its witness is disarmed. 0 or a negative
+ * errno, recorded.
+ */
 int smem_trap_begin(struct smem_witness *witness);
-void smem_trap_end(struct smem_witness *witness);
 
 #endif

@@ -49,6 +49,7 @@ static const int codes[FAULT_FUNCTIONS][MOST_CODES] = {
     [FAULT_PERF_COUNTS] = {-EIO, END},
     [FAULT_SET_TRAP] = {-EINVAL, END},
     [FAULT_UNSET_TRAP] = {-EINVAL, END},
+    [FAULT_TRAP_IS_BLOCKED] = {-EINVAL, END},
 };
 
 /* Second refusals, from the first fault on. */

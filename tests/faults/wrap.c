@@ -94,6 +94,7 @@ const char *fault_name(enum fault_function function)
         "read of perf",
         "sigaction",
         "sigaction back",
+        "pthread_sigmask",
         "nothing",
     };
     return names[function];

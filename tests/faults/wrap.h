@@ -50,6 +50,7 @@ enum fault_function {
     FAULT_PERF_COUNTS,
     FAULT_SET_TRAP,
     FAULT_UNSET_TRAP,
+    FAULT_TRAP_IS_BLOCKED,
     FAULT_FUNCTIONS /* how many; also: none of them */
 };
 

@@ -41,3 +41,4 @@ WRAP(int, FAULT_PERF_COUNTS, smem_kernel_perf_counts,
      (int descriptor, uint64_t *counts, size_t count), (descriptor, counts, count))
 WRAP(int, FAULT_SET_TRAP, smem_kernel_set_trap, (smem_trap_handler handler), (handler))
 WRAP(int, FAULT_UNSET_TRAP, smem_kernel_unset_trap, (void), ())
+WRAP(int, FAULT_TRAP_IS_BLOCKED, smem_kernel_trap_is_blocked, (void), ())

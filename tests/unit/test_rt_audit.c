@@ -128,13 +128,85 @@ static int look_at_secrets(void *argument)
 
 static int look_when_not_dumpable(void *argument)
 {
+    (void)argument;
     audit();
     if (!child_become_ordinary(8UL << 20) || prctl(PR_SET_DUMPABLE, 0) != 0)
         return SKIP_EXIT;
-    (void)argument;
     char *memory = map(1);
     audit();
-    return 0 * memory[0];
+    NEED(pages_found(SECUREMEM_RT_NOT_PRESENT, memory, 1) == 1 ||
+         report.count > SECUREMEM_RT_FINDINGS);
+    return 0;
+}
+
+/* The control: why the descriptor is kept. */
+static int look_first_when_not_dumpable(void *argument)
+{
+    (void)argument;
+    if (!child_become_ordinary(8UL << 20) || prctl(PR_SET_DUMPABLE, 0) != 0)
+        return SKIP_EXIT;
+    report.count = report.bytes = 7;
+    NEED(securemem_rt_audit(&report) == -EPERM);
+    NEED(strstr(securemem_last_error()->message, "dumpable") != NULL);
+    NEED(report.count == 0 && report.bytes == 0);
+    NEED(prctl(PR_SET_DUMPABLE, 1) == 0);
+    audit();
+    return 0;
+}
+
+/* The witness's own ring can never be locked, and harms nobody. */
+static int look_at_ring(void *argument)
+{
+    (void)argument;
+    securemem_rt_section section = {0};
+    NEED(securemem_rt_section_begin(&section) == 0);
+    if (section.witness != SECUREMEM_RT_WITNESS_PERF || !lock_all())
+        return SKIP_EXIT;
+    audit();
+    NEED(report.count <= SECUREMEM_RT_FINDINGS);
+    for (size_t i = 0; i < report.count; i++)
+        NEED(strstr(report.findings[i].name, "anon_inode") == NULL);
+    NEED(securemem_rt_section_end(&section) == 0);
+    return 0;
+}
+
+/* The totals against maps and status, as this test reads them. */
+static int add_up(void *argument)
+{
+    (void)argument;
+    if (!lock_all())
+        return SKIP_EXIT;
+    char *memory = map(100);
+    audit();
+    size_t before = report.not_locked, bytes = report.bytes, absent = report.not_present;
+    NEED(report.charged == view_locked_bytes());
+    NEED(bytes <= view_locked_bytes() + 100 * page);
+    NEED(before == 100 * page && absent == 100 * page);
+    NEED(mlock(memory, 60 * page) == 0);
+    audit();
+    NEED(report.charged == view_locked_bytes());
+    NEED(report.not_locked == 40 * page && report.not_present == 40 * page);
+    NEED(report.bytes == bytes);
+    return 0;
+}
+
+/* More findings than there is room for: alternate pages of a mapping. */
+static int look_at_many(void *argument)
+{
+    enum { PAGES = 4 * SECUREMEM_RT_FINDINGS };
+    (void)argument;
+    if (!lock_all())
+        return SKIP_EXIT;
+    char *memory = map(PAGES);
+    for (size_t i = 0; i < PAGES; i += 2)
+        memory[i * page] = 1;
+    audit();
+    NEED(report.count == 1 + PAGES / 2); /* not locked, and each that is not there */
+    NEED(report.not_present == PAGES / 2 * page);
+    for (size_t i = 1; i < SECUREMEM_RT_FINDINGS; i++)
+        NEED(report.findings[i].start == (uintptr_t)memory + (2 * i - 1) * page &&
+             report.findings[i].length == page);
+    return 0;
 }
 
 #define HOLDS(name, body, argument)                                                      \
@@ -149,6 +221,10 @@ HOLDS(pages_are_told_by_their_state, look_at_pages, NULL)
 HOLDS(without_pagemap_scan_pages_are_told_by_pagemap, look_without_scan, NULL)
 HOLDS(pages_that_a_child_has_too_are_told, look_after_fork, NULL)
 HOLDS(who_audited_before_can_when_it_is_not_dumpable, look_when_not_dumpable, NULL)
+HOLDS(who_did_not_is_told_why_it_cannot, look_first_when_not_dumpable, NULL)
+HOLDS(the_ring_of_a_witness_is_no_finding, look_at_ring, NULL)
+HOLDS(totals_are_those_of_the_kernel, add_up, NULL)
+HOLDS(findings_without_room_are_counted, look_at_many, NULL)
 
 static void secrets_and_their_guards_are_no_findings(void **state)
 {
@@ -175,6 +251,10 @@ int main(void)
         cmocka_unit_test(pages_that_a_child_has_too_are_told),
         cmocka_unit_test(secrets_and_their_guards_are_no_findings),
         cmocka_unit_test(who_audited_before_can_when_it_is_not_dumpable),
+        cmocka_unit_test(who_did_not_is_told_why_it_cannot),
+        cmocka_unit_test(the_ring_of_a_witness_is_no_finding),
+        cmocka_unit_test(totals_are_those_of_the_kernel),
+        cmocka_unit_test(findings_without_room_are_counted),
         cmocka_unit_test(no_report_is_an_error),
     };
     return RUN_GROUP(tests);
