@@ -185,7 +185,10 @@ static inline bool securemem_rt_section_faulted(const securemem_rt_section *sect
 
 /*
  * One line about a fault: "function+0x2a (program) touched 0x7f.. in [heap]", cut to size.
- * Looks up symbols, so it belongs outside of sections. Gives the bytes of the whole line.
+ * Functions are those that the program or a library exports (-rdynamic); of others there is
+ * the file and the offset in it, for addr2line(1). The mapping is the one that is there
+ * now. It looks up symbols, so it belongs outside of sections. Gives the bytes of the whole
+ * line, without its end, as snprintf(3); 0 where fault is NULL, or line and size is not 0.
  */
 SECUREMEM_API size_t securemem_rt_fault_describe(const securemem_rt_fault *fault,
                                                  char *line, size_t size);

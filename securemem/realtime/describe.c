@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kernel/procfs.h"
+#include "region/error.h"
 
 static int is_of(const struct smem_proc_map *map, void *context)
 {
@@ -29,6 +30,10 @@ size_t securemem_rt_fault_describe(const securemem_rt_fault *fault, char *line,
 {
     Dl_info info;
     struct smem_proc_map map;
+    if (fault == NULL || (line == NULL && size > 0)) {
+        (void)smem_error_argument("securemem_rt_fault_describe", "fault or line is NULL");
+        return 0;
+    }
     const void *instruction = (const void *)fault->instruction; /* NOLINT: an address */
     const char *touched = mapping_of(fault->address, &map);
     int length;

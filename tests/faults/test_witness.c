@@ -80,7 +80,7 @@ static void *run_section(void *argument)
     began = securemem_rt_section_begin(&section);
     faulted_before = securemem_rt_section_faulted(&section);
     if (forks) {
-        int status;
+        int status = 0;
         pid_t child = fork();
         if (child == 0)
             live_in_child();

@@ -175,6 +175,30 @@ static void sections_do_not_overlap(void **state)
     assert_int_equal(securemem_rt_section_end(&section), -EINVAL);
 }
 
+/* Lines are cut where they do not fit, and nothing is written past their end. */
+static void descriptions_are_cut_to_size(void **state)
+{
+    (void)state;
+    const securemem_rt_fault fault = {.instruction = (uintptr_t)&strlen,
+                                      .address = (uintptr_t)&fault};
+    char whole[400], cut[400];
+    size_t length = securemem_rt_fault_describe(&fault, whole, sizeof whole);
+    assert_true(length > 20 && length == strlen(whole));
+    assert_non_null(strstr(whole, " touched "));
+    assert_non_null(strstr(whole, "[stack]"));
+    for (size_t size = 0; size <= length + 1; size++) {
+        memset(cut, 'x', sizeof cut);
+        assert_int_equal(securemem_rt_fault_describe(&fault, cut, size), length);
+        assert_true(all_bytes_are(cut + size, sizeof cut - size, 'x'));
+        if (size > 0)
+            assert_true(strlen(cut) == size - 1 && memcmp(cut, whole, size - 1) == 0);
+    }
+    assert_int_equal(securemem_rt_fault_describe(&fault, NULL, 0), length);
+    assert_int_equal(securemem_rt_fault_describe(&fault, NULL, 1), 0);
+    assert_int_equal(securemem_rt_fault_describe(NULL, whole, sizeof whole), 0);
+    assert_int_equal(securemem_last_error()->code, EINVAL);
+}
+
 int main(void)
 {
     page = view_page_size();
@@ -184,6 +208,7 @@ int main(void)
         cmocka_unit_test(a_child_can_look_at_the_section_of_its_parent),
         cmocka_unit_test(witnesses_end_with_their_threads_and_in_children),
         cmocka_unit_test(sections_do_not_overlap),
+        cmocka_unit_test(descriptions_are_cut_to_size),
     };
     return RUN_GROUP(tests);
 }
