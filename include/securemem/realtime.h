@@ -157,11 +157,14 @@ SECUREMEM_API SECUREMEM_USE_RESULT int securemem_rt_enter(const securemem_rt_pla
 SECUREMEM_API int securemem_rt_leave(void);
 
 typedef struct securemem_rt_status {
-    bool active;    /* in this process */
-    size_t entered; /* how often, without leaves */
-    size_t locked;  /* VmLck, in bytes */
-    size_t forks;   /* since the first enter; each makes pages be copied */
-    bool window;    /* the last leave had to unlock secrets for a moment: mlockall was
+    bool active;        /* in this process */
+    size_t entered;     /* how often, without leaves */
+    size_t locked;      /* VmLck, in bytes */
+    size_t forks;       /* in the mode, since the first enter */
+    uint64_t fork_time; /* nanoseconds that they took, all together */
+    size_t fork_shared; /* bytes that the last child got too: each page of them is copied,
+                           by a fault, when it is next written */
+    bool window;        /* the last leave had to unlock secrets for a moment: mlockall was
                          refused, for privileges were dropped */
     bool malloc_tuned;
 } securemem_rt_status;

@@ -49,6 +49,9 @@ int smem_kernel_tune_malloc(void);
 /* MADV_DONTFORK, MADV_DOFORK. */
 int smem_kernel_inherit(void *start, size_t length, bool inherit);
 
+/* Nanoseconds of CLOCK_MONOTONIC; 0 where it is refused. */
+uint64_t smem_kernel_nanoseconds(void);
+
 /* A round of the clocks that a service asks for the time. */
 int smem_kernel_touch_clocks(void);
 

@@ -126,6 +126,15 @@ int smem_kernel_inherit(void *start, size_t length, bool inherit)
         before, madvise(start, length, inherit ? MADV_DOFORK : MADV_DONTFORK));
 }
 
+uint64_t smem_kernel_nanoseconds(void)
+{
+    struct timespec now = {0};
+    int before = errno;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    errno = before;
+    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+}
+
 int smem_kernel_touch_clocks(void)
 {
     static const clockid_t clocks[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME,

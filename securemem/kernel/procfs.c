@@ -166,6 +166,11 @@ int smem_proc_resident(size_t *bytes)
     return find_kilobytes(PROC_SELF "status", "VmRSS:", bytes);
 }
 
+int smem_proc_anonymous(size_t *bytes)
+{
+    return find_kilobytes(PROC_SELF "status", "RssAnon:", bytes);
+}
+
 int smem_proc_available(size_t *bytes)
 {
     return find_kilobytes("/proc/meminfo", "MemAvailable:", bytes);

@@ -40,10 +40,11 @@ int smem_proc_mapping_at(const void *address, struct smem_proc_mapping *out);
 /* The number of mappings of the process. */
 int smem_proc_count_mappings(size_t *out);
 
-/* VmLck, VmSize and VmRSS of the process, and MemAvailable of the machine, in bytes. */
+/* VmLck, VmSize, VmRSS and RssAnon of the process, and MemAvailable of the machine, in bytes. */
 int smem_proc_locked(size_t *bytes);
 int smem_proc_size(size_t *bytes);
 int smem_proc_resident(size_t *bytes);
+int smem_proc_anonymous(size_t *bytes); /* RssAnon (Linux 4.5) */
 int smem_proc_available(size_t *bytes);
 
 /* A number in the first line of a file; SIZE_MAX where there is none ("max"). */

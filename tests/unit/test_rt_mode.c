@@ -278,6 +278,11 @@ static int fork_in_the_mode(void *argument)
 {
     (void)argument;
     make_secrets(SECUREMEM_GUARDS_AUTO);
+    const size_t bytes = 32UL << 20;
+    void *much =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    NEED(much != MAP_FAILED);
+    memset(much, 1, bytes);
     if (!can_enter(&full))
         return SKIP_EXIT;
     securemem_rt_status before, after;
@@ -288,6 +293,8 @@ static int fork_in_the_mode(void *argument)
     NEED(end.exit_code == 0);
     NEED(securemem_rt_get_status(&after) == 0);
     NEED(after.forks == before.forks + 1 && after.active);
+    NEED(after.fork_time > before.fork_time && after.fork_time < 10000000000U);
+    NEED(after.fork_shared >= 32UL << 20 && after.fork_shared < 64UL << 20);
     need_done(securemem_rt_leave());
     return 0;
 }
