@@ -2,214 +2,136 @@
 #include "compare.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "server.h"
+#include "mode.h"
+#include "outcome.h"
+#include "picture.h"
+#include "say.h"
 
-#define LINE_BYTES  512
-#define MAJOR_LEAST 10000U /* faults that show that the pressure is one */
-#define RATIO       20U
+#define NUMBER_BYTES    32
+#define MAJOR_FAULTS    10000U /* under pressure a plain run has more */
+#define TIMES_FASTER    20U
+#define MICROSECOND     1000.0
+#define MILLISECOND     1000000.0
+#define MEBIBYTE_DOUBLE 1048576.0
 
-#define WIDTH   760
-#define HEIGHT  220 /* of one mode's part */
-#define LEFT    60
-#define LOWEST  3.0 /* powers of ten of nanoseconds: 1 us to 1 s */
-#define HIGHEST 9.0
+static struct outcome outcomes[COMPARE_MOST]; /* large */
 
-struct run {
-    uint64_t ticks, missed, p50, p99, p999, max, minor, major, system, populated;
-    uint64_t counts[HISTOGRAM_BUCKETS];
-};
-
-bool compare_write(const char *path, const struct ticker *ticker)
+/* 1234567 as "1,234,567". */
+static void write_count(char text[NUMBER_BYTES], uint64_t value)
 {
-    char line[LINE_BYTES];
-    FILE *file = fopen(path, "we");
-    if (file == NULL) {
-        perror(path);
-        return false;
+    char digits[NUMBER_BYTES];
+    int length = snprintf(digits, sizeof digits, "%" PRIu64, value);
+    size_t at = 0;
+    for (int i = 0; i < length; i++) {
+        if (i > 0 && (length - i) % 3 == 0)
+            text[at++] = ',';
+        text[at++] = digits[i];
     }
-    server_stats(ticker, line, sizeof line);
-    (void)fprintf(file, "%s\n", line);
-    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
-        (void)fprintf(file, "%" PRIuFAST64 "\n", atomic_load(&ticker->work.counts[i]));
-    if (fclose(file) == 0)
-        return true;
-    perror(path);
-    return false;
+    text[at] = '\0';
 }
 
-/* The number of "name=NUMBER" in the line, at *out; false where it is not there. */
-static bool find_number(const char *line, const char *name, uint64_t *out)
+static void write_figure(char text[NUMBER_BYTES], enum outcome_figure figure,
+                         uint64_t value)
 {
-    size_t length = strlen(name);
-    for (const char *at = line; (at = strstr(at, name)) != NULL; at += length) {
-        if (at == line || at[-1] != ' ' || at[length] != '=')
-            continue;
-        char *end;
-        *out = strtoull(at + length + 1, &end, 10);
-        return end != at + length + 1;
+    if (figure == LOCKED_BYTES)
+        (void)snprintf(text, NUMBER_BYTES, "%.1f MiB", (double)value / MEBIBYTE_DOUBLE);
+    else if (figure >= WORK_P50 && (double)value < MILLISECOND)
+        (void)snprintf(text, NUMBER_BYTES, "%.1f us", (double)value / MICROSECOND);
+    else if (figure >= WORK_P50)
+        (void)snprintf(text, NUMBER_BYTES, "%.2f ms", (double)value / MILLISECOND);
+    else
+        write_count(text, value);
+}
+
+static void print_table(size_t count)
+{
+    char text[NUMBER_BYTES];
+    (void)printf("%-36s", "");
+    for (size_t i = 0; i < count; i++)
+        (void)printf("%15s", outcomes[i].mode);
+    for (int figure = 0; figure < FIGURES; figure++) {
+        (void)printf("\n%-36s", outcome_titles[figure]);
+        for (size_t i = 0; i < count; i++) {
+            write_figure(text, (enum outcome_figure)figure, outcomes[i].figures[figure]);
+            (void)printf("%15s", text);
+        }
     }
-    return false;
+    (void)printf("\n%-36s", "witness beside getrusage");
+    for (size_t i = 0; i < count; i++)
+        (void)printf("%15s", outcomes[i].witness);
+    (void)printf("\n\n");
 }
 
-static bool read_counts(FILE *file, struct run *run)
+static const struct outcome *find(size_t count, enum mode mode)
 {
-    char line[LINE_BYTES], *end;
-    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
-        if (fgets(line, sizeof line, file) == NULL)
-            return false;
-        run->counts[i] = strtoull(line, &end, 10);
-        if (end == line)
-            return false;
-    }
-    return true;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(outcomes[i].mode, mode_names[mode]) == 0)
+            return &outcomes[i];
+    return NULL;
 }
 
-static bool read_run(const char *path, struct run *run)
+static bool verdict(bool holds, const char *what)
 {
-    const struct {
-        const char *name;
-        uint64_t *number;
-    } numbers[] = {
-        {"ticks", &run->ticks},   {"missed", &run->missed},
-        {"p50", &run->p50},       {"p99", &run->p99},
-        {"p999", &run->p999},     {"max", &run->max},
-        {"minor", &run->minor},   {"major", &run->major},
-        {"system", &run->system}, {"populated", &run->populated},
-    };
-    char line[LINE_BYTES];
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
-        perror(path);
-        return false;
-    }
-    bool good = fgets(line, sizeof line, file) != NULL;
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers && good; i++)
-        good = find_number(line, numbers[i].name, numbers[i].number);
-    good = good && read_counts(file, run);
-    (void)fclose(file); /* it was only read */
-    if (!good)
-        (void)fprintf(stderr, "%s: it is not what a run wrote\n", path);
-    return good;
-}
-
-static double microseconds(uint64_t nanoseconds)
-{
-    return (double)nanoseconds / 1000;
-}
-
-static void print_table(const struct run runs[MODES])
-{
-    printf("%-14s%8s%8s%9s%9s%8s%10s%10s%10s%11s\n", "mode", "ticks", "missed", "minor",
-           "major", "system", "p50 us", "p99 us", "p99.9 us", "max us");
-    for (int m = 0; m < MODES; m++)
-        printf("%-14s%8" PRIu64 "%8" PRIu64 "%9" PRIu64 "%9" PRIu64 "%8" PRIu64
-               "%10.1f%10.1f%10.1f%11.1f\n",
-               ticker_mode_names[m], runs[m].ticks, runs[m].missed, runs[m].minor,
-               runs[m].major, runs[m].system + runs[m].populated,
-               microseconds(runs[m].p50), microseconds(runs[m].p99),
-               microseconds(runs[m].p999), microseconds(runs[m].max));
-    printf(
-        "(faults of the tick loop: minor and major of its own instructions, system: in "
-        "system calls)\n");
-}
-
-static double x_of(double nanoseconds)
-{
-    double power = log10(nanoseconds < 1 ? 1 : nanoseconds);
-    double part = (power - LOWEST) / (HIGHEST - LOWEST);
-    return LEFT + (WIDTH - 2 * LEFT) * (part < 0 ? 0 : part > 1 ? 1 : part);
-}
-
-/* Counts on a logarithmic scale: one tick in ten thousand is what matters. */
-static void draw_run(FILE *file, const struct run *run, int mode)
-{
-    static const char *const colours[MODES] = {"#b8503a", "#c79a2b", "#2a6fb0"};
-    double base = 30 + (mode + 1) * HEIGHT - 30, height = HEIGHT - 70;
-    double most = log10((double)run->ticks + 1);
-    (void)fprintf(file,
-                  "<text x=\"%d\" y=\"%.0f\" font-weight=\"bold\">%s: %" PRIu64
-                  " of %" PRIu64 " ticks missed, %" PRIu64 " page faults</text>\n",
-                  LEFT, base - height - 12, ticker_mode_names[mode], run->missed,
-                  run->ticks + run->missed, run->minor + run->major + run->system);
-    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
-        if (run->counts[i] == 0)
-            continue;
-        double from = x_of(i == 0 ? 1 : (double)histogram_end(i - 1));
-        double to = x_of((double)histogram_end(i));
-        double tall = height * log10((double)run->counts[i] + 1) / (most < 1 ? 1 : most);
-        (void)fprintf(file,
-                      "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" "
-                      "fill=\"%s\"/>\n",
-                      from, base - tall, to - from < 1 ? 1 : to - from, tall,
-                      colours[mode]);
-    }
-    (void)fprintf(file,
-                  "<line x1=\"%d\" y1=\"%.0f\" x2=\"%d\" y2=\"%.0f\" "
-                  "stroke=\"#444\"/>\n",
-                  LEFT, base, WIDTH - LEFT, base);
-    static const char *const names[] = {"1 us",  "10 us",  "100 us", "1 ms",
-                                        "10 ms", "100 ms", "1 s"};
-    for (int i = 0; i <= (int)(HIGHEST - LOWEST); i++)
-        (void)fprintf(file,
-                      "<text x=\"%.0f\" y=\"%.0f\" text-anchor=\"middle\" "
-                      "fill=\"#444\">%s</text>\n",
-                      x_of(pow(10, LOWEST + i)), base + 14, names[i]);
-}
-
-static bool draw(const struct run runs[MODES], const char *path)
-{
-    FILE *file = fopen(path, "we");
-    if (file == NULL) {
-        perror(path);
-        return false;
-    }
-    (void)fprintf(file,
-                  "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
-                  "font-family=\"sans-serif\" font-size=\"11\">\n"
-                  "<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n"
-                  "<text x=\"%d\" y=\"20\" font-size=\"13\">work of a tick, from waking "
-                  "to done; both scales logarithmic</text>\n",
-                  WIDTH, 30 + MODES * HEIGHT, LEFT);
-    for (int m = 0; m < MODES; m++)
-        draw_run(file, &runs[m], m);
-    (void)fprintf(file, "</svg>\n");
-    if (fclose(file) == 0)
-        return true;
-    perror(path);
-    return false;
-}
-
-static bool judge(const char *what, bool holds)
-{
-    printf("%s: %s\n", holds ? "holds" : "DOES NOT HOLD", what);
+    (void)printf("%s: %s\n", holds ? "holds" : "does not hold", what);
     return holds;
 }
 
-bool compare(const char *const files[MODES], const char *picture, bool pressed)
+static void judge_latency(const struct outcome *plain, const struct outcome *steady,
+                          enum outcome_figure figure)
 {
-    static struct run runs[MODES];
-    for (int m = 0; m < MODES; m++)
-        if (!read_run(files[m], &runs[m]))
-            return false;
-    print_table(runs);
-    if (picture != NULL && !draw(runs, picture))
+    char text[128];
+    uint64_t slow = plain->figures[figure], fast = steady->figures[figure];
+    (void)snprintf(text, sizeof text,
+                   "deterministic's %s is at most 1/%u of plain's (1/%.0f)",
+                   outcome_titles[figure], TIMES_FASTER,
+                   (double)slow / (double)(fast == 0 ? 1 : fast));
+    (void)verdict(fast * TIMES_FASTER <= slow, text);
+}
+
+/* True: what must hold does. */
+static bool judge(bool pressed, const struct outcome *plain, const struct outcome *steady)
+{
+    bool control = outcome_faults(plain) > 0;
+    if (pressed) {
+        control = plain->figures[RUSAGE_MAJOR] > 0;
+        (void)verdict(plain->figures[RUSAGE_MAJOR] >= MAJOR_FAULTS,
+                      "plain has 10,000 major faults or more (the control)");
+    } else {
+        (void)verdict(control, "plain has faults (the control)");
+    }
+    bool good =
+        verdict(outcome_faults(steady) == 0 && strcmp(steady->witness, "none") != 0,
+                "deterministic has no fault of any kind");
+    if (pressed) {
+        judge_latency(plain, steady, WORK_P999);
+        judge_latency(plain, steady, WORK_MAX);
+    }
+    return good && control;
+}
+
+bool compare(bool pressed, const char *picture, size_t count, char *const reports[])
+{
+    if (count > COMPARE_MOST) {
+        say("compare", "takes four reports at most");
         return false;
-    const struct run *plain = &runs[MODE_PLAIN], *calm = &runs[MODE_DETERMINISTIC];
-    bool good = judge("deterministic: not one page fault in the loop",
-                      calm->minor + calm->major + calm->system + calm->populated == 0);
-    if (!pressed)
-        return good;
-    good &= judge("plain, the control: at least 10,000 major faults",
-                  plain->major >= MAJOR_LEAST);
-    /* Told, and not judged: other loads of a machine make a tick late. */
-    (void)judge("deterministic: p99.9 is at most 1/20 of plain's",
-                calm->p999 * RATIO <= plain->p999);
-    (void)judge("deterministic: max is at most 1/20 of plain's",
-                calm->max * RATIO <= plain->max);
-    return good;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const char *wrong = outcome_read(reports[i], &outcomes[i]);
+        if (wrong != NULL) {
+            say(reports[i], wrong);
+            return false;
+        }
+    }
+    print_table(count);
+    const char *wrong = picture_draw(picture, outcomes, count);
+    if (wrong != NULL) {
+        say(picture, wrong);
+        return false;
+    }
+    const struct outcome *plain = find(count, MODE_PLAIN);
+    const struct outcome *steady = find(count, MODE_DETERMINISTIC);
+    return plain == NULL || steady == NULL || judge(pressed, plain, steady);
 }

@@ -1,165 +1,88 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * metronome: a service that ticks a thousand times a second over 64 MiB, and must not be
- * late because of a page.
+ * metronome serve --socket PATH --token FILE [--mode MODE] [--priority N] [--ticks N]
+ *                 [--working-set MIB]
+ * metronome ask --socket PATH [--token FILE] <REQUESTS
+ * metronome compare [--pressed] PICTURE.svg REPORT ...
  *
- *      metronome [--mode plain|onfault|deterministic] [--socket PATH] [--seconds N]
- *                [--fifo PRIORITY] [--result FILE]
- *      metronome --compare PLAIN ONFAULT DETERMINISTIC [--picture SVG] [--pressed]
+ * A service that ticks 1,000 times a second: each tick changes 64 records at random of a
+ * table of 64 MiB and stamps itself with a key. Over a Unix socket it tells its statistics,
+ * stamps texts with the tick at which it saw them, and confirms its stamps (request.h).
+ * Requests bear a token; token and key are secrets of the library.
  *
- * Without --seconds it runs until SIGTERM or SIGINT, and then ends with 0. Under systemd it
- * says when it is ready; see metronome.service.
+ * MODE is how it treats its memory (mode.h): plain, onfault, or deterministic, the default,
+ * in which no instruction of a tick waits for a page. "compare" sets the reports that serve
+ * prints at its end side by side, draws them, and judges them (compare.h).
+ *
+ * serve ends with 0 on SIGTERM, on SIGINT, or after --ticks; with 1 and one line on
+ * standard error where it could not; with 2 where it was called wrongly. It tells systemd
+ * when it is ready, and while it ticks: metronome.service.
  */
-#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
-#ifdef HAVE_SYSTEMD
-#include <systemd/sd-daemon.h>
-#endif
-
+#include "ask.h"
 #include "compare.h"
-#include "server.h"
+#include "options.h"
+#include "say.h"
+#include "service.h"
 
-#define FAULTS_SAID 3U
-
-struct options {
-    enum ticker_mode mode;
-    const char *socket, *result, *picture;
-    const char *files[MODES];
-    int seconds, priority; /* seconds: -1 for ever */
-    bool compare, pressed;
-};
-
-static int usage(void)
+static int misused(const char *wrong)
 {
-    (void)fputs("usage: metronome [--mode plain|onfault|deterministic] [--socket PATH]\n"
-                "                 [--seconds N] [--fifo PRIORITY] [--result FILE]\n"
-                "       metronome --compare PLAIN ONFAULT DETERMINISTIC [--picture SVG]\n"
-                "                 [--pressed]\n",
+    if (wrong != NULL)
+        say("usage", wrong);
+    (void)fputs("usage: metronome serve --socket PATH --token FILE\n"
+                "           [--mode plain|onfault|deterministic] [--priority N]\n"
+                "           [--ticks N] [--working-set MIB]\n"
+                "       metronome ask --socket PATH [--token FILE] <REQUESTS\n"
+                "       metronome compare [--pressed] PICTURE.svg REPORT ...\n",
                 stderr);
     return 2;
 }
 
-static bool parse_number(const char *text, int *out)
+static int run_serve(const struct options *options)
 {
-    char *end;
-    long number = text == NULL ? -1 : strtol(text, &end, 10);
-    if (number < 0 || number > 1000000 || *end != '\0' || end == text)
-        return false;
-    *out = (int)number;
-    return true;
+    if (options->token == NULL)
+        return misused("--token is missing");
+    return service_run(options, stdout) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-static bool parse_mode(const char *text, enum ticker_mode *out)
+static int run_ask(const struct options *options)
 {
-    for (int m = 0; m < MODES && text != NULL; m++)
-        if (strcmp(text, ticker_mode_names[m]) == 0) {
-            *out = (enum ticker_mode)m;
-            return true;
-        }
-    return false;
+    unsigned refused = 0;
+    const char *wrong = ask(options, stdin, stdout, &refused);
+    if (wrong != NULL)
+        say(options->socket, wrong);
+    return wrong == NULL && refused == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-static bool parse(char **at, struct options *o)
+/* argv: the arguments behind "compare", two at least. */
+static int run_compare(int argc, char **argv)
 {
-    for (; *at != NULL; at++) {
-        bool good = true;
-        if (strcmp(*at, "--pressed") == 0) {
-            o->pressed = true;
-        } else if (strcmp(*at, "--compare") == 0) {
-            o->compare = true;
-            for (int m = 0; m < MODES && good; m++)
-                good = (o->files[m] = *++at) != NULL;
-        } else if (strcmp(*at, "--mode") == 0) {
-            good = parse_mode(*++at, &o->mode);
-        } else if (strcmp(*at, "--seconds") == 0) {
-            good = parse_number(*++at, &o->seconds);
-        } else if (strcmp(*at, "--fifo") == 0) {
-            good = parse_number(*++at, &o->priority);
-        } else if (strcmp(*at, "--socket") == 0) {
-            good = (o->socket = *++at) != NULL;
-        } else if (strcmp(*at, "--result") == 0) {
-            good = (o->result = *++at) != NULL;
-        } else if (strcmp(*at, "--picture") == 0) {
-            good = (o->picture = *++at) != NULL;
-        } else {
-            good = false;
-        }
-        if (!good)
-            return false;
-    }
-    return true;
-}
-
-/* What systemd is told; without it, and elsewhere, nothing. */
-static void notify(const char *state)
-{
-#ifdef HAVE_SYSTEMD
-    (void)sd_notify(0, state); /* a service manager that is not there is none to tell */
-#else
-    (void)state;
-#endif
-}
-
-/* Where the first faults of the loop were: for the plain mode, a few of many. */
-static void say_faults(const securemem_rt_section *section)
-{
-    char line[256];
-    for (size_t i = 0; i < section->recorded && i < FAULTS_SAID; i++) {
-        (void)securemem_rt_fault_describe(&section->faults[i], line, sizeof line);
-        printf("fault: %s\n", line);
-    }
-}
-
-static int run(const struct options *o)
-{
-    static struct ticker ticker;
-    char line[512];
-    sigset_t stops;
-    (void)sigemptyset(&stops);
-    (void)sigaddset(&stops, SIGTERM);
-    (void)sigaddset(&stops, SIGINT);
-    (void)sigprocmask(SIG_BLOCK, &stops, NULL);
-    int signals = signalfd(-1, &stops, SFD_CLOEXEC | SFD_NONBLOCK);
-    int listener = o->socket == NULL ? -1 : server_open(o->socket);
-    if (signals < 0 || (o->socket != NULL && listener < 0))
-        return 1;
-    ticker.mode = o->mode;
-    ticker.priority = o->priority;
-    bool good = ticker_start(&ticker);
-    if (good) {
-        notify("READY=1");
-        server_run(listener, signals, o->seconds < 0 ? -1 : o->seconds * 1000, &ticker);
-        notify("STOPPING=1");
-        ticker_stop(&ticker);
-        server_stats(&ticker, line, sizeof line);
-        puts(line);
-        say_faults(&ticker.section);
-        good = !ticker.failed && (o->result == NULL || compare_write(o->result, &ticker));
-    }
-    if (o->socket != NULL) {
-        (void)close(listener);
-        (void)unlink(o->socket);
-    }
-    (void)close(signals);
-    return good ? 0 : 1;
+    bool pressed = strcmp(argv[0], "--pressed") == 0;
+    argc -= pressed;
+    argv += pressed;
+    if (argc < 2)
+        return misused("compare takes a picture and a report");
+    return compare(pressed, argv[0], (size_t)argc - 1, argv + 1) ? EXIT_SUCCESS
+                                                                 : EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)
 {
-    struct options options = {.seconds = -1};
-    if (argc < 1 || !parse(argv + 1, &options))
-        return usage();
-    if (options.compare)
-        return compare(options.files, options.picture, options.pressed) ? 0 : 1;
     if (sodium_init() < 0) {
-        (void)fputs("metronome: libsodium found no source of random bytes\n", stderr);
-        return 1;
+        say("libsodium", "does not start");
+        return EXIT_FAILURE;
     }
-    return run(&options);
+    if (argc >= 4 && strcmp(argv[1], "compare") == 0)
+        return run_compare(argc - 2, argv + 2);
+    if (argc < 2 || (strcmp(argv[1], "serve") != 0 && strcmp(argv[1], "ask") != 0))
+        return misused(NULL);
+    struct options options;
+    const char *wrong = options_read(argc, argv, &options);
+    if (wrong != NULL)
+        return misused(wrong);
+    return strcmp(argv[1], "serve") == 0 ? run_serve(&options) : run_ask(&options);
 }

@@ -1,184 +1,251 @@
 /* SPDX-License-Identifier: ISC */
 #include "server.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <pthread.h>
+#include <securemem.h>
+#include <signal.h>
+#include <sodium.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
-#define CLIENTS    32
-#define LINE_BYTES 80
-#define TEXT_BYTES 512
+#include "notify.h"
+#include "request.h"
+#include "socket.h"
 
-struct client {
-    size_t length;
-    char line[LINE_BYTES];
-};
+/* A period of the ticks: a stamp is not fetched sooner than it can be there. */
+#define STAMP_POLL 1 /* milliseconds */
 
-int server_open(const char *path)
+enum { LISTENER, SIGNALS, ENDED, FIRST_CLIENT, POLLED = FIRST_CLIENT + HANDOVER_PLACES };
+
+static const char *open_signals(int *fd)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path) {
-        (void)fprintf(stderr, "metronome: the socket's path is too long\n");
-        return -1;
+    sigset_t ending;
+    (void)sigemptyset(&ending);
+    (void)sigaddset(&ending, SIGTERM);
+    (void)sigaddset(&ending, SIGINT);
+    int code = pthread_sigmask(SIG_BLOCK, &ending, NULL);
+    if (code != 0)
+        return strerror(code);
+    *fd = signalfd(-1, &ending, SFD_CLOEXEC);
+    return *fd >= 0 ? NULL : strerror(errno);
+}
+
+const char *server_open(struct server *server)
+{
+    for (size_t i = 0; i < HANDOVER_PLACES; i++)
+        server->clients[i] = -1;
+    server->packet = securemem_alloc(REQUEST_MAX);
+    if (server->packet == NULL)
+        return securemem_last_error()->message;
+    const char *wrong = open_signals(&server->signals);
+    if (wrong != NULL)
+        goto free_packet;
+    wrong = socket_listen(server->path, &server->listener);
+    if (wrong != NULL)
+        goto close_signals;
+    return NULL;
+
+close_signals:
+    (void)close(server->signals);
+free_packet:
+    securemem_free(server->packet);
+    return wrong;
+}
+
+static void drop(struct server *server, size_t place)
+{
+    (void)close(server->clients[place]);
+    server->clients[place] = -1;
+}
+
+/* Who does not fetch its answers is not waited for. */
+static void send_answer(struct server *server, size_t place)
+{
+    const struct text *answer = server->answer;
+    if (send(server->clients[place], answer->bytes, answer->length,
+             MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        drop(server, place);
+}
+
+static void begin_answer(struct server *server, const char *first)
+{
+    server->answer->length = 0;
+    text_add(server->answer, "%s\n", first);
+}
+
+static void refuse(struct server *server, size_t place, const char *wrong)
+{
+    server->answer->length = 0;
+    text_add(server->answer, "error: %s\n", wrong);
+    send_answer(server, place);
+}
+
+void server_tell(const struct server *server, struct text *text)
+{
+    securemem_rt_status status;
+    text_add(text, "mode %s\n", mode_names[server->mode]);
+    if (securemem_rt_get_status(&status) == 0)
+        text_add(text, "locked-bytes %zu\n", status.locked);
+    text_add(text, "secrets-locked %u\n", keys_locked(server->keys));
+    statistics_tell(server->statistics, text);
+}
+
+static void send_stamp(struct server *server, size_t place, const struct stamp *stamp)
+{
+    char mac[2 * KEYS_MAC_BYTES + 1];
+    (void)sodium_bin2hex(mac, sizeof mac, stamp->mac, sizeof stamp->mac);
+    begin_answer(server, "ok");
+    text_add(server->answer, "%" PRIu64 " %" PRIu64 " %s\n", stamp->tick, stamp->time,
+             mac);
+    send_answer(server, place);
+}
+
+static void answer(struct server *server, size_t place, const struct request *request)
+{
+    switch (request->kind) {
+    case REQUEST_STATS:
+        begin_answer(server, "ok");
+        server_tell(server, server->answer);
+        break;
+    case REQUEST_WORK:
+        begin_answer(server, "ok");
+        statistics_tell_work(server->statistics, server->answer);
+        break;
+    case REQUEST_STAMP:
+        handover_ask(server->handover, place, request->text, request->length);
+        return; /* fetch_stamps sends it */
+    case REQUEST_VERIFY:
+        begin_answer(server, "ok");
+        text_add(
+            server->answer, "%s\n",
+            keys_confirm(server->keys, &request->stamp, request->text, request->length)
+                ? "genuine"
+                : "not of this run, or changed");
+        break;
     }
-    memcpy(address.sun_path, path, strlen(path));
-    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (listener < 0 || probe < 0)
-        goto fail;
-    bool lives = connect(probe, (const struct sockaddr *)&address, sizeof address) == 0;
-    (void)close(probe);
-    if (lives) {
-        (void)fprintf(stderr, "metronome: another one listens at this socket\n");
-        (void)close(listener);
-        return -1;
+    send_answer(server, place);
+}
+
+/* One packet: further ones wait in the socket until this one's answer is sent. */
+static void serve(struct server *server, size_t place)
+{
+    ssize_t got = recv(server->clients[place], server->packet, REQUEST_MAX,
+                       MSG_DONTWAIT | MSG_TRUNC);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got <= 0) {
+        drop(server, place);
+        return;
     }
-    (void)unlink(path); /* nobody listens there; if it is no socket, bind says so */
-    if (bind(listener, (const struct sockaddr *)&address, sizeof address) == 0 &&
-        listen(listener, CLIENTS) == 0)
-        return listener;
-fail:
-    perror("metronome: socket");
-    if (listener >= 0)
-        (void)close(listener);
-    return -1;
+    struct request request;
+    const char *wrong =
+        (size_t)got > REQUEST_MAX
+            ? "a request has at most 512 bytes"
+            : request_parse(server->keys, server->packet, (size_t)got, &request);
+    if (wrong == NULL)
+        answer(server, place, &request);
+    else
+        refuse(server, place, wrong);
+    if (wrong == request_unknown && server->clients[place] >= 0)
+        drop(server, place);
+    securemem_wipe(server->packet, REQUEST_MAX);
 }
 
-void server_stats(const struct ticker *ticker, char *line, size_t size)
+/* A client that has gone leaves its place when its stamp has come. */
+static void fetch_stamps(struct server *server)
 {
-    const securemem_rt_section *s = &ticker->section;
-    (void)snprintf(line, size,
-                   "mode=%s ticks=%" PRIuFAST64 " missed=%" PRIuFAST64 " sum=%" PRIuFAST64
-                   " p50=%" PRIu64 " p99=%" PRIu64 " p999=%" PRIu64 " max=%" PRIuFAST64
-                   " minor=%" PRIu64 " major=%" PRIu64 " system=%" PRIu64
-                   " populated=%" PRIu64 " witness=%d",
-                   ticker_mode_names[ticker->mode], atomic_load(&ticker->ticks),
-                   atomic_load(&ticker->missed), atomic_load(&ticker->sum),
-                   histogram_at(&ticker->work, 500), histogram_at(&ticker->work, 990),
-                   histogram_at(&ticker->work, 999), atomic_load(&ticker->work.most),
-                   s->user_minor, s->user_major, s->system, s->populated,
-                   (int)s->witness);
+    struct stamp stamp;
+    for (size_t i = 0; i < HANDOVER_PLACES; i++)
+        if (handover_take(server->handover, i, &stamp) && server->clients[i] >= 0)
+            send_stamp(server, i, &stamp);
 }
 
-/* An answer that the client does not take is its loss. */
-static void answer(int connection, const char *text)
+static void turn_away(int client, const char *why)
 {
-    (void)send(connection, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
+    (void)send(client, why, strlen(why), MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)close(client);
 }
 
-/* False where the connection is to be closed. */
-static bool obey(int connection, const char *line, struct ticker *ticker)
+static void admit(struct server *server)
 {
-    char text[TEXT_BYTES], *end;
-    if (strcmp(line, "stats") == 0) {
-        server_stats(ticker, text, sizeof text - 1);
-        memcpy(text + strlen(text), "\n", sizeof "\n"); /* there is room for it */
-        answer(connection, text);
-        return true;
+    int client = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC);
+    if (client < 0)
+        return; /* it has gone, or descriptors are short: poll tells of it again */
+    if (!socket_is_of_own_user(client)) {
+        turn_away(client, "error: the service is for its own user\n");
+        return;
     }
-    if (strncmp(line, "add ", 4) == 0 && line[4] >= '0' && line[4] <= '9') {
-        errno = 0;
-        unsigned long long number = strtoull(line + 4, &end, 10);
-        if (*end == '\0' && errno == 0) {
-            answer(connection, ticker_add(ticker, number) ? "ok\n" : "busy\n");
-            return true;
-        }
-    }
-    answer(connection, "error: there are: add NUMBER, stats\n");
-    return false;
-}
-
-/* Lines that are complete are obeyed; false where the connection is to be closed. */
-static bool read_client(int connection, struct client *client, struct ticker *ticker)
-{
-    long count = recv(connection, client->line + client->length,
-                      sizeof client->line - client->length, MSG_DONTWAIT);
-    if (count < 0)
-        return errno == EAGAIN || errno == EINTR;
-    if (count == 0)
-        return false;
-    client->length += (size_t)count;
-    char *end;
-    while ((end = memchr(client->line, '\n', client->length)) != NULL) {
-        *end = '\0';
-        if (!obey(connection, client->line, ticker))
-            return false;
-        client->length -= (size_t)(end + 1 - client->line);
-        memmove(client->line, end + 1, client->length);
-    }
-    if (client->length < sizeof client->line)
-        return true;
-    answer(connection, "error: the line is too long\n");
-    return false;
-}
-
-static bool is_own_user(int connection)
-{
-    struct ucred peer;
-    socklen_t length = sizeof peer;
-    return getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
-           peer.uid == geteuid();
-}
-
-static void accept_client(int listener, struct pollfd *polls, struct client *clients)
-{
-    int connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-    if (connection < 0)
-        return; /* gone again, or descriptors are short: who waits is told later */
-    for (int i = 0; i < CLIENTS && is_own_user(connection); i++)
-        if (polls[i].fd < 0) {
-            polls[i] = (struct pollfd){.fd = connection, .events = POLLIN};
-            clients[i].length = 0;
+    for (size_t i = 0; i < HANDOVER_PLACES; i++)
+        if (server->clients[i] < 0 && handover_is_free(server->handover, i)) {
+            server->clients[i] = client;
             return;
         }
-    answer(connection, "error: not for this user, or too many clients\n");
-    (void)close(connection);
+    turn_away(client, "error: eight clients are connected already\n");
 }
 
-static long milliseconds_now(void)
+/* Who waits for a stamp is not listened to: there is one place for it. True: one waits. */
+static bool choose(const struct server *server, struct pollfd polled[POLLED])
 {
-    struct timespec time;
-    (void)clock_gettime(CLOCK_MONOTONIC, &time); /* never fails */
-    return time.tv_sec * 1000 + time.tv_nsec / 1000000;
+    bool waiting = false;
+    polled[LISTENER] = (struct pollfd){.fd = server->listener, .events = POLLIN};
+    polled[SIGNALS] = (struct pollfd){.fd = server->signals, .events = POLLIN};
+    polled[ENDED] = (struct pollfd){.fd = server->ended, .events = POLLIN};
+    for (size_t i = 0; i < HANDOVER_PLACES; i++) {
+        bool free = handover_is_free(server->handover, i);
+        polled[FIRST_CLIENT + i] =
+            (struct pollfd){.fd = free ? server->clients[i] : -1, .events = POLLIN};
+        waiting |= !free;
+    }
+    return waiting;
 }
 
-void server_run(int listener, int signals, int milliseconds, struct ticker *ticker)
+/* systemd is told only of ticks: were they to stop, it starts the service anew. */
+static void watch(struct server *server)
 {
-    static struct client clients[CLIENTS];
-    struct pollfd polls[CLIENTS + 2];
-    for (int i = 0; i < CLIENTS; i++)
-        polls[i].fd = -1;
-    polls[CLIENTS] = (struct pollfd){.fd = listener, .events = POLLIN};
-    polls[CLIENTS + 1] = (struct pollfd){.fd = signals, .events = POLLIN};
-    long end = milliseconds_now() + milliseconds;
+    uint64_t ticks = atomic_load_explicit(&server->statistics->due, memory_order_relaxed);
+    if (ticks != server->seen)
+        notify_alive();
+    server->seen = ticks;
+}
+
+const char *server_run(struct server *server)
+{
+    const int interval = notify_interval();
+    struct pollfd polled[POLLED];
     for (;;) {
-        long left = end - milliseconds_now();
-        if (milliseconds >= 0 && left <= 0)
-            break;
-        int ready = poll(polls, CLIENTS + 2, milliseconds < 0 ? -1 : (int)left);
+        bool waiting = choose(server, polled);
+        int timeout = waiting ? STAMP_POLL : interval == 0 ? -1 : interval;
+        int ready = poll(polled, POLLED, timeout);
         if (ready < 0 && errno != EINTR)
-            break;
+            return strerror(errno);
+        fetch_stamps(server);
+        if (interval > 0)
+            watch(server);
         if (ready <= 0)
             continue;
-        if (polls[CLIENTS + 1].revents != 0)
-            break;
-        if (polls[CLIENTS].revents != 0)
-            accept_client(listener, polls, clients);
-        for (int i = 0; i < CLIENTS; i++)
-            if (polls[i].fd >= 0 && polls[i].revents != 0 &&
-                !read_client(polls[i].fd, &clients[i], ticker)) {
-                (void)close(polls[i].fd);
-                polls[i].fd = -1;
-            }
+        if (polled[SIGNALS].revents != 0 || polled[ENDED].revents != 0)
+            return NULL;
+        for (size_t i = 0; i < HANDOVER_PLACES; i++)
+            if (polled[FIRST_CLIENT + i].revents != 0)
+                serve(server, i);
+        if (polled[LISTENER].revents != 0)
+            admit(server);
     }
-    for (int i = 0; i < CLIENTS; i++)
-        if (polls[i].fd >= 0)
-            (void)close(polls[i].fd);
+}
+
+void server_close(struct server *server)
+{
+    (void)unlink(server->path);
+    (void)close(server->listener);
+    (void)close(server->signals);
+    for (size_t i = 0; i < HANDOVER_PLACES; i++)
+        if (server->clients[i] >= 0)
+            drop(server, i);
+    securemem_free(server->packet);
 }

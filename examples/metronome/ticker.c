@@ -2,176 +2,129 @@
 #include "ticker.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <sodium.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/mman.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <time.h>
 
-#define WRITES 64U
+#define SECOND 1000000000U
 
-const char *const ticker_mode_names[MODES] = {"plain", "onfault", "deterministic"};
-
-static securemem_rt_thread *deterministic_thread;
-static pthread_t ordinary_thread;
-
-static uint64_t now(void)
+static uint64_t now(clockid_t clock)
 {
     struct timespec time;
-    (void)clock_gettime(CLOCK_MONOTONIC, &time); /* never fails */
-    return (uint64_t)time.tv_sec * 1000000000U + (uint64_t)time.tv_nsec;
+    (void)clock_gettime(clock, &time); /* neither clock is ever refused */
+    return (uint64_t)time.tv_sec * SECOND + (uint64_t)time.tv_nsec;
 }
 
-static void sleep_until(uint64_t when)
+static void sleep_until(uint64_t due)
 {
-    const struct timespec time = {.tv_sec = (time_t)(when / 1000000000U),
-                                  .tv_nsec = (long)(when % 1000000000U)};
+    const struct timespec time = {.tv_sec = (time_t)(due / SECOND),
+                                  .tv_nsec = (long)(due % SECOND)};
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL) == EINTR)
-        ;
+        ; /* a debugger, or a signal that stopped the process */
 }
 
-static void take_request(struct ticker *ticker)
+/* One text a tick: what it costs is part of the tick's work. */
+static void answer(struct ticker *ticker, uint64_t tick, uint64_t time)
 {
-    unsigned taken = atomic_load_explicit(&ticker->taken, memory_order_relaxed);
-    if (taken == atomic_load_explicit(&ticker->given, memory_order_acquire))
+    struct handover_place *place = handover_next(ticker->handover);
+    if (place == NULL)
         return;
-    atomic_fetch_add(&ticker->sum, ticker->requests[taken % TICKER_REQUESTS]);
-    atomic_store_explicit(&ticker->taken, taken + 1, memory_order_release);
+    place->stamp.tick = tick;
+    place->stamp.time = time;
+    keys_stamp(ticker->keys, &place->stamp, place->text, place->length);
+    handover_answer(place);
+    statistics_add(&ticker->statistics->stamps, 1);
 }
 
-static void work(struct ticker *ticker, uint64_t tick, uint64_t *random)
+static void work(struct ticker *ticker, uint64_t tick)
 {
-    unsigned char stamp[TICKER_STAMP_BYTES];
-    for (unsigned i = 0; i < WRITES; i++) {
-        *random = *random * 6364136223846793005U + 1442695040888963407U;
-        ticker->working[(*random >> 33) % TICKER_BYTES]++;
-    }
-    take_request(ticker);
-    (void)crypto_auth(stamp, (const unsigned char *)&tick, sizeof tick, ticker->key);
-    memcpy(ticker->working + tick % (TICKER_BYTES / sizeof stamp) * sizeof stamp, stamp,
-           sizeof stamp);
+    uint64_t time = now(CLOCK_REALTIME);
+    table_change(ticker->table, ticker->keys, tick, time);
+    answer(ticker, tick, time);
 }
 
-/* Ticks that are over before they begin are missed. */
-static void *tick(void *argument)
+/* What the kernel counted for this thread since the loop began. */
+static void count_all(struct ticker *ticker)
+{
+    struct rusage usage = {0};
+    (void)getrusage(RUSAGE_THREAD, &usage); /* it exists, and the pointer is good */
+    atomic_store_explicit(&ticker->statistics->rusage_minor,
+                          (uint64_t)(usage.ru_minflt - ticker->minor_before),
+                          memory_order_relaxed);
+    atomic_store_explicit(&ticker->statistics->rusage_major,
+                          (uint64_t)(usage.ru_majflt - ticker->major_before),
+                          memory_order_relaxed);
+}
+
+static bool begin_section(struct ticker *ticker)
+{
+    return securemem_rt_section_begin(&ticker->section) == 0;
+}
+
+/* Its faults are known from now on. */
+static void end_section(struct ticker *ticker)
+{
+    (void)securemem_rt_section_end(&ticker->section); /* begun by this thread */
+    statistics_add_section(ticker->statistics, &ticker->section);
+    count_all(ticker);
+}
+
+/* The first section opens the thread's witness, which takes memory: it does not count. */
+static bool prepare(struct ticker *ticker)
+{
+    if (!begin_section(ticker))
+        return false;
+    (void)securemem_rt_section_end(&ticker->section); /* begun by this thread */
+    struct rusage usage = {0};
+    (void)getrusage(RUSAGE_THREAD, &usage); /* as in count_all */
+    ticker->minor_before = usage.ru_minflt;
+    ticker->major_before = usage.ru_majflt;
+    return begin_section(ticker);
+}
+
+/* One tick. Gives how many are over: itself, and those that it made come too late. */
+static uint64_t tick_once(struct ticker *ticker, uint64_t tick, uint64_t due)
+{
+    struct statistics *statistics = ticker->statistics;
+    sleep_until(due);
+    const uint64_t begun = now(CLOCK_MONOTONIC);
+    work(ticker, tick);
+    const uint64_t ended = now(CLOCK_MONOTONIC);
+    uint64_t missed = (ended - due) / TICKER_PERIOD;
+    if (ticker->ticks != 0 && missed > ticker->ticks - tick)
+        missed = ticker->ticks - tick;
+    const uint64_t over = missed == 0 ? 1 : missed;
+    histogram_add(&statistics->work, ended - begun);
+    histogram_add(&statistics->wake, begun - due);
+    statistics_add(&statistics->due, over);
+    statistics_add(&statistics->missed, missed);
+    return over;
+}
+
+/* Until it is told to stop, or has ticked enough. False: a section was refused. */
+static bool tick_on(struct ticker *ticker)
+{
+    const uint64_t start = now(CLOCK_MONOTONIC) + TICKER_PERIOD;
+    uint64_t tick = 0, counted = 0;
+    while (!atomic_load_explicit(&ticker->stop, memory_order_relaxed) &&
+           (ticker->ticks == 0 || tick < ticker->ticks)) {
+        tick += tick_once(ticker, tick, start + tick * TICKER_PERIOD);
+        if (tick - counted < TICKER_RATE)
+            continue;
+        counted = tick;
+        end_section(ticker);
+        if (!begin_section(ticker))
+            return false;
+    }
+    end_section(ticker);
+    return true;
+}
+
+void *ticker_run(void *argument)
 {
     struct ticker *ticker = argument;
-    uint64_t random = 1;
-    for (unsigned i = 0; i < 2; i++) { /* opens the witness; its pages are there then */
-        if (securemem_rt_section_begin(&ticker->section) != 0 ||
-            (i == 0 && securemem_rt_section_end(&ticker->section) != 0)) {
-            ticker->failed = true;
-            return NULL;
-        }
-    }
-    uint64_t next = now() + TICKER_PERIOD;
-    while (!atomic_load_explicit(&ticker->over, memory_order_relaxed)) {
-        sleep_until(next);
-        uint64_t woke = now();
-        work(ticker, atomic_fetch_add(&ticker->ticks, 1), &random);
-        uint64_t done = now();
-        histogram_add(&ticker->work, done - woke);
-        for (next += TICKER_PERIOD; next < done; next += TICKER_PERIOD)
-            atomic_fetch_add(&ticker->missed, 1);
-    }
-    ticker->failed = securemem_rt_section_end(&ticker->section) != 0;
+    bool good = prepare(ticker) && tick_on(ticker);
+    atomic_store(&ticker->failed, !good);
+    (void)eventfd_write(ticker->ended, 1); /* the first write: it never waits */
     return NULL;
-}
-
-static bool say_refusal(const char *what)
-{
-    (void)fprintf(stderr, "metronome: %s: %s\n", what, securemem_last_error()->message);
-    return false;
-}
-
-static bool start_deterministic(struct ticker *ticker)
-{
-    static securemem_rt_preflight_report report;
-    const securemem_rt_range range = {ticker->working, TICKER_BYTES, true};
-    const securemem_rt_plan plan = {.mode = SECUREMEM_RT_FULL,
-                                    .threads = 2,
-                                    .tune_malloc = true,
-                                    .ranges = &range,
-                                    .range_count = 1};
-    if (securemem_rt_preflight(&plan, &report) != 0)
-        return say_refusal("preflight");
-    for (size_t i = 0; i < report.count; i++)
-        if (report.results[i].severity != SECUREMEM_RT_NOTE)
-            (void)fprintf(stderr, "metronome: %s\n", report.results[i].sentence);
-    if (securemem_rt_enter(&plan) != 0)
-        return say_refusal("enter");
-    const securemem_rt_thread_options options = {.fifo_priority = ticker->priority};
-    if (securemem_rt_thread_create(&deterministic_thread, &options, tick, ticker) == 0)
-        return true;
-    (void)say_refusal("thread");
-    (void)securemem_rt_leave();
-    return false;
-}
-
-static bool start_ordinary(struct ticker *ticker)
-{
-    struct sched_param priority = {.sched_priority = ticker->priority};
-    pthread_attr_t attributes;
-    if (ticker->mode == MODE_ON_FAULT &&
-        mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0) {
-        perror("metronome: mlockall");
-        return false;
-    }
-    int code = pthread_attr_init(&attributes);
-    if (code == 0 && ticker->priority != 0) {
-        (void)pthread_attr_setinheritsched(&attributes, PTHREAD_EXPLICIT_SCHED);
-        (void)pthread_attr_setschedpolicy(&attributes, SCHED_FIFO);
-        code = pthread_attr_setschedparam(&attributes, &priority);
-    }
-    if (code == 0)
-        code = pthread_create(&ordinary_thread, &attributes, tick, ticker);
-    (void)pthread_attr_destroy(&attributes);
-    if (code != 0)
-        (void)fprintf(stderr, "metronome: pthread_create: %s\n", strerror(code));
-    return code == 0;
-}
-
-bool ticker_start(struct ticker *ticker)
-{
-    void *working = mmap(NULL, TICKER_BYTES, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (working == MAP_FAILED) {
-        perror("metronome: mmap");
-        return false;
-    }
-    ticker->working = working;
-    ticker->key = securemem_alloc(crypto_auth_KEYBYTES);
-    if (ticker->key == NULL)
-        return say_refusal("key");
-    randombytes_buf(ticker->key, crypto_auth_KEYBYTES);
-    bool started = ticker->mode == MODE_DETERMINISTIC ? start_deterministic(ticker)
-                                                      : start_ordinary(ticker);
-    if (!started)
-        securemem_free(ticker->key);
-    return started;
-}
-
-void ticker_stop(struct ticker *ticker)
-{
-    atomic_store(&ticker->over, true);
-    if (ticker->mode == MODE_DETERMINISTIC) {
-        if (securemem_rt_thread_join(deterministic_thread, NULL) != 0 ||
-            securemem_rt_leave() != 0)
-            ticker->failed = !say_refusal("leave");
-    } else if (pthread_join(ordinary_thread, NULL) != 0) {
-        ticker->failed = true;
-    }
-    securemem_free(ticker->key);
-}
-
-bool ticker_add(struct ticker *ticker, uint64_t number)
-{
-    unsigned given = atomic_load_explicit(&ticker->given, memory_order_relaxed);
-    if (given - atomic_load_explicit(&ticker->taken, memory_order_acquire) ==
-        TICKER_REQUESTS)
-        return false;
-    ticker->requests[given % TICKER_REQUESTS] = number;
-    atomic_store_explicit(&ticker->given, given + 1, memory_order_release);
-    return true;
 }

@@ -1,51 +1,43 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The thread that ticks: a thousand times a second it writes to 64 random places of 64 MiB,
- * takes at most one request, and stamps the tick with a key that is a secret.
+ * The thread that ticks, 1,000 times a second.
+ *
+ * A tick is missed where its work has not ended when the next one is due. Those that came
+ * due meanwhile are left out and missed too, but for the last, which begins at once.
+ *
+ * In the loop there is one system call, the sleep, and once a second those of the witness,
+ * after a tick and not in it.
  */
 #ifndef METRONOME_TICKER_H
 #define METRONOME_TICKER_H
 
-#include <securemem.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdint.h>
 
-#include "histogram.h"
+#include "handover.h"
+#include "keys.h"
+#include "statistics.h"
+#include "table.h"
 
-#define TICKER_PERIOD      1000000U /* nanoseconds */
-#define TICKER_BYTES       (64UL << 20)
-#define TICKER_STAMP_BYTES 32U
-#define TICKER_REQUESTS    64U /* a power of two */
-
-enum ticker_mode { MODE_PLAIN, MODE_ON_FAULT, MODE_DETERMINISTIC, MODES };
-
-extern const char *const ticker_mode_names[MODES];
+#define TICKER_RATE   1000U /* a second */
+#define TICKER_PERIOD (1000000000U / TICKER_RATE)
 
 struct ticker {
-    enum ticker_mode mode;
-    int priority;  /* of SCHED_FIFO; 0: as it is */
-    char *working; /* TICKER_BYTES */
-    unsigned char *key;
+    uint64_t ticks; /* after which it ends; 0: when it is told to */
+    struct table *table;
+    const struct keys *keys;
+    struct handover *handover;
+    struct statistics *statistics;
+    int ended;          /* eventfd(2), written once at the end */
+    atomic_bool stop;   /* tells it to end, within a period */
+    atomic_bool failed; /* it ended, for it had no memory for its witness */
 
-    /* Requests from the server to the ticker: it never waits for one. */
-    uint64_t requests[TICKER_REQUESTS];
-    atomic_uint given, taken;
-
-    atomic_bool over;
-    atomic_uint_fast64_t ticks, missed, sum;
-    struct histogram work; /* from waking to done */
+    /* Its own. */
+    long minor_before, major_before; /* faults of the thread when the loop began */
     securemem_rt_section section;
-    bool failed;
 };
 
-/* Starts it, after entering the mode. False, said on standard error. */
-bool ticker_start(struct ticker *ticker);
-
-/* Ends it, and leaves the mode. */
-void ticker_stop(struct ticker *ticker);
-
-/* A request to add a number to the sum; false where too many are waiting. */
-bool ticker_add(struct ticker *ticker, uint64_t number);
+/* For pthread_create(3): argument is the struct ticker. Returns NULL. */
+void *ticker_run(void *argument);
 
 #endif
