@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A library whose calls are bound when they are made first. The kernel maps 64 KiB around
- * a fault of a file (fault_around_bytes), so what is called lies further away.
+ * a fault of a file (fault_around_bytes), so what is called lies further away, and what is
+ * called before lies beside neither, in whatever order a compiler puts them.
  */
 #include <stdlib.h>
 
@@ -16,7 +17,7 @@ FAR int lazy_call(int number)
     return (int)lazy_other(number);
 }
 
-int lazy_warm(int number)
+FAR int lazy_warm(int number)
 {
     return -number;
 }
