@@ -40,6 +40,7 @@
 #include <securemem/misuse.h>
 #include <securemem/protection.h>
 #include <securemem/realtime.h>
+#include <securemem/sealed.h>
 #include <securemem/secret.h>
 #include <securemem/witness.h>
 

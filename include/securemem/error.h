@@ -9,8 +9,9 @@
  *   EPERM      the system forbids it: RLIMIT_MEMLOCK is 0, or a sandbox refuses the call
  *   ENOTSUP    this kernel does not have what was required
  *   EAGAIN     the kernel was short of something for the moment; a later call may do
- *   EBADMSG    bytes around a secret were overwritten
+ *   EBADMSG    bytes around a secret, or of a sealed one, were overwritten
  *   EOVERFLOW  more scopes are open on one secret than can be counted
+ *   ENOKEY     the sealing key was wiped, or not inherited by this child
  */
 #ifndef SECUREMEM_ERROR_H
 #define SECUREMEM_ERROR_H

@@ -21,9 +21,10 @@ typedef enum securemem_misuse_kind {
     SECUREMEM_MISUSE_DOUBLE_FREE = 1, /* a secret that was freed already */
     SECUREMEM_MISUSE_INTERIOR = 2, /* a pointer into a region, not to a secret's start */
     SECUREMEM_MISUSE_FOREIGN = 3,  /* a pointer that this library did not hand out */
-    SECUREMEM_MISUSE_WRONG_ARENA = 4, /* securemem_arena_free: it lives in another one */
-    SECUREMEM_MISUSE_CANARY = 5,      /* bytes around the secret were overwritten */
-    SECUREMEM_MISUSE_NOT_AN_ARENA = 6 /* destroyed already, never made, or the default */
+    SECUREMEM_MISUSE_WRONG_ARENA = 4,  /* securemem_arena_free: it lives in another one */
+    SECUREMEM_MISUSE_CANARY = 5,       /* bytes around the secret were overwritten */
+    SECUREMEM_MISUSE_NOT_AN_ARENA = 6, /* destroyed already, never made, or the default */
+    SECUREMEM_MISUSE_NOT_SEALED = 7    /* what is freed is no sealed secret, or no more */
 } securemem_misuse_kind;
 
 typedef struct securemem_misuse {

@@ -10,6 +10,9 @@ struct padded_mutex {
     _Alignas(CACHE_LINE) pthread_mutex_t mutex;
 };
 
+static struct padded_mutex sealed[SMEM_SEALED_STRIPES] = {
+    [0 ... SMEM_SEALED_STRIPES - 1] = {PTHREAD_MUTEX_INITIALIZER},
+};
 static struct padded_mutex stripes[SMEM_STRIPES] = {
     [0 ... SMEM_STRIPES - 1] = {PTHREAD_MUTEX_INITIALIZER},
 };
@@ -28,6 +31,28 @@ static void release(struct padded_mutex *lock)
 {
     if (pthread_mutex_unlock(&lock->mutex) != 0)
         abort();
+}
+
+void smem_lock_sealed(unsigned stripe)
+{
+    take(&sealed[stripe]);
+}
+
+void smem_unlock_sealed(unsigned stripe)
+{
+    release(&sealed[stripe]);
+}
+
+void smem_lock_every_sealed(void)
+{
+    for (unsigned i = 0; i < SMEM_SEALED_STRIPES; i++)
+        take(&sealed[i]);
+}
+
+void smem_unlock_every_sealed(void)
+{
+    for (unsigned i = SMEM_SEALED_STRIPES; i-- > 0;)
+        release(&sealed[i]);
 }
 
 void smem_lock_stripe(unsigned stripe)
@@ -62,6 +87,7 @@ void smem_unlock_pools(void)
 
 void smem_lock_all(void)
 {
+    smem_lock_every_sealed();
     for (unsigned i = 0; i < SMEM_STRIPES; i++)
         take(&stripes[i]);
     take(&registry);
@@ -74,4 +100,5 @@ void smem_unlock_all(void)
     release(&registry);
     for (unsigned i = SMEM_STRIPES; i-- > 0;)
         release(&stripes[i]);
+    smem_unlock_every_sealed();
 }

@@ -2,17 +2,27 @@
 /*
  * The locks of the library, in the order in which they may be taken:
  *
- *      stripe  >  registry  >  pools
+ *      sealed  >  stripe  >  registry  >  pools
+ *
+ * A sealed lock guards the sealed secrets that are assigned to it; all of them together
+ * guard which sealing keys are in use.
  *
  * A stripe guards the arenas that are assigned to it and all their regions and slots. It
  * is held across system calls; the other two never are, but for growing. Stripes are
  * static and few, so that fork(2) can take them all and no arena's end can outrun a
- * thread that waits for it. No thread holds two stripes, but for the one that forks.
+ * thread that waits for it. No thread holds two stripes of a kind, but for the one that
+ * forks or exchanges a sealing key.
  */
 #ifndef SMEM_LOCKS_H
 #define SMEM_LOCKS_H
 
-#define SMEM_STRIPES 16U
+#define SMEM_STRIPES        16U
+#define SMEM_SEALED_STRIPES 16U
+
+void smem_lock_sealed(unsigned stripe);
+void smem_unlock_sealed(unsigned stripe);
+void smem_lock_every_sealed(void);
+void smem_unlock_every_sealed(void);
 
 void smem_lock_stripe(unsigned stripe);
 void smem_unlock_stripe(unsigned stripe);

@@ -52,6 +52,8 @@ static const char *words_of(securemem_misuse_kind kind)
         return "free in the wrong arena of ";
     case SECUREMEM_MISUSE_CANARY:
         return "bytes around a secret were overwritten: ";
+    case SECUREMEM_MISUSE_NOT_SEALED:
+        return "free of what is not a sealed secret: ";
     case SECUREMEM_MISUSE_NOT_AN_ARENA:
         break;
     }

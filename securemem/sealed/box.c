@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: ISC */
+#include "sealed/box.h"
+
+#include <errno.h>
+#include <securemem/secret.h>
+#include <string.h>
+
+#include "kernel/heap.h"
+#include "region/error.h"
+#include "region/locks.h"
+#include "secret/thread_local.h"
+
+#define MARK ((uint64_t)0x9d5ea1ed00c0ffeeU)
+
+/* With the size in it, what was overwritten is not taken for its length. */
+static uint64_t mark_of(const struct securemem_sealed *box)
+{
+    return (MARK ^ (uintptr_t)box) + box->size;
+}
+
+struct securemem_sealed *smem_box_make(size_t size, unsigned class)
+{
+    struct securemem_sealed *box = NULL;
+    size_t bytes;
+    if (!__builtin_add_overflow(sizeof *box, size, &bytes))
+        box = smem_heap_take(bytes);
+    if (box == NULL)
+        return NULL;
+    *box = (struct securemem_sealed){.class = class, .size = size};
+    box->mark = mark_of(box);
+    atomic_store_explicit(&box->users, 1, memory_order_relaxed);
+    return box;
+}
+
+void smem_box_end(struct securemem_sealed *box)
+{
+    *(volatile uint64_t *)&box->mark = 0;
+    smem_heap_give(box);
+}
+
+bool smem_box_is(const struct securemem_sealed *pointer)
+{
+    return pointer != NULL &&
+           (uintptr_t)pointer % _Alignof(struct securemem_sealed) == 0 &&
+           pointer->mark == mark_of(pointer);
+}
+
+int smem_box_need(const char *operation, const struct securemem_sealed *pointer)
+{
+    return smem_box_is(pointer)
+               ? 0
+               : smem_error_argument(operation, "it is not a sealed secret");
+}
+
+unsigned smem_box_stripe(void)
+{
+    static atomic_uint next;
+    static SMEM_THREAD_LOCAL unsigned mine; /* and one, so that zero is none */
+    if (mine == 0)
+        mine = 1 + atomic_fetch_add(&next, 1) % SMEM_SEALED_STRIPES;
+    return mine - 1;
+}
+
+static struct smem_aead_label label_of(const struct securemem_sealed *box)
+{
+    return (struct smem_aead_label){.address = (uintptr_t)box, .size = box->size};
+}
+
+int smem_box_lock(struct securemem_sealed *box, const void *plain)
+{
+    struct smem_opened_key opened;
+    int result = smem_key_open(box->key, &opened);
+    if (result != 0)
+        return result;
+    struct smem_aead_label label = label_of(box);
+    box->number = smem_key_number(box->key, box->size);
+    smem_aead()->encrypt(box->bytes, box->tag, plain, &label, box->number, opened.key);
+    smem_key_close(&opened);
+    smem_aead_forget_cipher();
+    if (smem_key_is_whole(box->key))
+        return 0;
+    memset(box->bytes, 0, box->size); /* under a key of zeros, perhaps */
+    return SMEM_BOX_WIPED;
+}
+
+static int refuse_lost(const char *operation)
+{
+    return smem_error_own(
+        operation, ENOKEY,
+        "the sealing key is gone: it was wiped, or not inherited by this "
+        "child; seal the secret again from its source, and with "
+        "SECUREMEM_SEAL_KEEP where children are to open it");
+}
+
+int smem_box_unlock(const char *operation, const struct securemem_sealed *box,
+                    void *plain)
+{
+    if (!smem_key_is_whole(box->key))
+        return refuse_lost(operation);
+    struct smem_opened_key opened;
+    int result = smem_key_open(box->key, &opened);
+    if (result != 0)
+        return result;
+    struct smem_aead_label label = label_of(box);
+    bool intact = smem_aead()->decrypt(plain, box->bytes, box->tag, &label, box->number,
+                                       opened.key);
+    smem_key_close(&opened);
+    smem_aead_forget_cipher();
+    if (intact)
+        return 0;
+    if (!smem_key_is_whole(box->key))
+        return refuse_lost(operation);
+    return smem_error_own(operation, EBADMSG,
+                          "the sealed secret was altered after it was sealed");
+}
+
+void smem_box_enter(struct securemem_sealed *box)
+{
+    uint32_t users = atomic_load_explicit(&box->users, memory_order_relaxed);
+    for (;;) {
+        if ((users & SMEM_BOX_BUSY) != 0) {
+            smem_lock_sealed(box->stripe); /* held for as long as it is busy */
+            smem_unlock_sealed(box->stripe);
+            users = atomic_load_explicit(&box->users, memory_order_relaxed);
+        } else if (atomic_compare_exchange_weak_explicit(&box->users, &users, users + 1,
+                                                         memory_order_acquire,
+                                                         memory_order_relaxed)) {
+            return;
+        }
+    }
+}
+
+void smem_box_leave(struct securemem_sealed *box)
+{
+    atomic_fetch_sub_explicit(&box->users, 1, memory_order_release);
+}
+
+int smem_box_reseal(struct securemem_sealed *box, struct smem_sealing_key *key,
+                    const void *plain)
+{
+    struct smem_sealing_key *old = box->key;
+    box->key = key;
+    int result = smem_box_lock(box, plain);
+    if (result < 0) {
+        box->key = old;
+        return result;
+    }
+    if (box->listed) {
+        smem_key_settle(old);
+        smem_box_unlink(box);
+    }
+    atomic_fetch_add(&key->sealed, 1);
+    smem_box_link(box);
+    smem_key_drop(old);
+    return result;
+}

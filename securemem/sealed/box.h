@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A sealed secret, and the lists of those that may have to be sealed anew.
+ *
+ *      stripe[class]   oldest key first:  | retired ... retired | current ... current |
+ *
+ * Which stripe is the business of the thread that sealed it. Its lock guards the list, and
+ * key, number, tag and bytes where they change; users keep them from changing:
+ *
+ *      users    n            n threads unseal it, without the lock
+ *               BUSY         it is being sealed anew, with the lock held
+ *      scopes   count        scopes that are open on it
+ *               | WRITTEN    one of them for writing
+ *               | CLOSING    the last one is being closed, with the lock held
+ */
+#ifndef SMEM_BOX_H
+#define SMEM_BOX_H
+
+#include <securemem/sealed.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sealed/aead.h"
+#include "sealed/key.h"
+
+#define SMEM_BOX_BUSY ((uint32_t)1 << 31)
+
+#define SMEM_SCOPE_COUNT   ((uint32_t)0xffff)
+#define SMEM_SCOPE_WRITTEN ((uint32_t)1 << 16)
+#define SMEM_SCOPE_CLOSING ((uint32_t)1 << 17)
+
+struct securemem_sealed {
+    uint64_t mark; /* tells it from other memory */
+    struct securemem_sealed *next, *previous;
+    struct smem_sealing_key *key;
+    void *opened; /* what scopes are open on, a secret */
+    _Atomic uint32_t users, scopes;
+    uint32_t stripe, class;
+    bool listed;
+    size_t size;
+    uint64_t number; /* the nonce */
+    unsigned char tag[SMEM_AEAD_TAG_BYTES];
+    unsigned char bytes[]; /* the ciphertext */
+};
+
+/* A new one for size bytes, used by the caller alone, or NULL where memory is short. */
+struct securemem_sealed *smem_box_make(size_t size, unsigned class);
+void smem_box_end(struct securemem_sealed *box);
+
+/* 0, or -EINVAL, recorded for that operation, where pointer is none. */
+int smem_box_need(const char *operation, const struct securemem_sealed *pointer);
+bool smem_box_is(const struct securemem_sealed *pointer);
+
+/* The stripe of the calling thread. */
+unsigned smem_box_stripe(void);
+
+/* With its stripe held, after its key was set: behind all others of its class. */
+void smem_box_link(struct securemem_sealed *box);
+void smem_box_unlink(struct securemem_sealed *box);
+
+/* Keys were wiped, by another thread or a signal handler, while one was in use. */
+#define SMEM_BOX_WIPED 1
+
+/*
+ * Encrypts plain into the box under its key. 0; SMEM_BOX_WIPED, the box is then of no use;
+ * or a negative errno, recorded, where the key could not be opened: nothing was written.
+ */
+int smem_box_lock(struct securemem_sealed *box, const void *plain);
+
+/*
+ * Decrypts the box to plain. 0, -EBADMSG (plain is zeros), -ENOKEY or what the kernel
+ * refused, recorded for that operation.
+ */
+int smem_box_unlock(const char *operation, const struct securemem_sealed *box,
+                    void *plain);
+
+/* Between the two, which other threads may do as well, the box does not change. */
+void smem_box_enter(struct securemem_sealed *box);
+void smem_box_leave(struct securemem_sealed *box);
+
+/*
+ * With its stripe held: gives the box another key and seals plain with it, the box's
+ * contents. As smem_box_lock; refused, it is as before.
+ */
+int smem_box_reseal(struct securemem_sealed *box, struct smem_sealing_key *key,
+                    const void *plain);
+
+/* After each call of the chapter: seals one secret anew whose key is retired. */
+void smem_box_advance(void);
+
+#endif

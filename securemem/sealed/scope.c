@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: ISC */
+/* Scopes on a sealed secret. One that is open already is entered without a lock. */
+#include <errno.h>
+#include <securemem/sealed.h>
+#include <securemem/secret.h>
+
+#include "region/error.h"
+#include "region/fork.h"
+#include "region/locks.h"
+#include "sealed/box.h"
+
+/* Whether scopes may be added to, or taken from, without the lock. */
+static bool is_open(uint32_t scopes)
+{
+    return (scopes & SMEM_SCOPE_COUNT) != 0 && (scopes & SMEM_SCOPE_CLOSING) == 0;
+}
+
+static bool is_full(uint32_t scopes)
+{
+    return (scopes & SMEM_SCOPE_COUNT) == SMEM_SCOPE_COUNT;
+}
+
+/* One scope more on what is open. False where it is not, or is as often as can be counted. */
+static bool enter(securemem_sealed *sealed, uint32_t written)
+{
+    uint32_t scopes = atomic_load_explicit(&sealed->scopes, memory_order_relaxed);
+    while (is_open(scopes) && !is_full(scopes))
+        if (atomic_compare_exchange_weak_explicit(
+                &sealed->scopes, &scopes, (scopes + 1) | written, memory_order_acquire,
+                memory_order_relaxed))
+            return true;
+    return false;
+}
+
+/* One less, but not the last. */
+static bool leave(securemem_sealed *sealed)
+{
+    uint32_t scopes = atomic_load_explicit(&sealed->scopes, memory_order_relaxed);
+    while (is_open(scopes) && (scopes & SMEM_SCOPE_COUNT) > 1)
+        if (atomic_compare_exchange_weak_explicit(&sealed->scopes, &scopes, scopes - 1,
+                                                  memory_order_release,
+                                                  memory_order_relaxed))
+            return true;
+    return false;
+}
+
+/* With the stripe held: the first scope. */
+static int open_first(const char *operation, securemem_sealed *sealed, uint32_t written)
+{
+    void *secret = securemem_arena_alloc(smem_seal_arena(sealed->class), sealed->size);
+    if (secret == NULL)
+        return -errno;
+    int result = smem_box_unlock(operation, sealed, secret);
+    if (result != 0) {
+        securemem_free(secret);
+        return result;
+    }
+    sealed->opened = secret;
+    atomic_store_explicit(&sealed->scopes, 1 | written, memory_order_release);
+    return 0;
+}
+
+static int open_slowly(const char *operation, securemem_sealed *sealed, uint32_t written)
+{
+    int result = 0;
+    smem_lock_sealed(sealed->stripe);
+    if (!enter(sealed, written)) {
+        if (is_full(atomic_load_explicit(&sealed->scopes, memory_order_relaxed)))
+            result =
+                smem_error_own(operation, EOVERFLOW,
+                               "65535 scopes are open on the sealed secret; close some");
+        else
+            result = open_first(operation, sealed, written);
+    }
+    smem_unlock_sealed(sealed->stripe);
+    smem_box_advance();
+    return result;
+}
+
+void *securemem_sealed_open(securemem_sealed *sealed, securemem_access access)
+{
+    static const char operation[] = "securemem_sealed_open";
+    smem_fork_check();
+    int result = smem_box_need(operation, sealed);
+    if (result == 0 && access != SECUREMEM_READ && access != SECUREMEM_WRITE)
+        result = smem_error_argument(
+            operation, "access is neither SECUREMEM_READ nor SECUREMEM_WRITE");
+    if (result == 0) {
+        uint32_t written = access == SECUREMEM_WRITE ? SMEM_SCOPE_WRITTEN : 0;
+        if (enter(sealed, written))
+            return sealed->opened;
+        result = open_slowly(operation, sealed, written);
+    }
+    if (result == 0)
+        return sealed->opened;
+    errno = -result;
+    return NULL;
+}
+
+/* There is no current key, and one is needed. */
+#define NEEDS_KEY 1
+
+/* With the stripe held and the one scope CLOSING: seals what is to be sealed anew. */
+static int seal_opened(securemem_sealed *sealed, bool written,
+                       struct smem_sealing_key *key)
+{
+    if (!smem_key_is_whole(sealed->key))
+        return 0; /* with it, what is open was wiped: lost it stays */
+    if (!written && (key == NULL || !atomic_load(&sealed->key->retired)))
+        return 0;
+    if (key == NULL)
+        return NEEDS_KEY;
+    int result = smem_box_reseal(sealed, key, sealed->opened);
+    return result == SMEM_BOX_WIPED || !written ? 0 : result;
+}
+
+/* With the stripe held, and the current key, if any: one scope less. */
+static int close_locked(securemem_sealed *sealed, struct smem_sealing_key *key,
+                        void **opened)
+{
+    for (;;) {
+        if (leave(sealed))
+            return 0;
+        uint32_t scopes = atomic_load_explicit(&sealed->scopes, memory_order_relaxed);
+        if ((scopes & SMEM_SCOPE_COUNT) == 0)
+            return smem_error_argument("securemem_sealed_close",
+                                       "no scope is open on the sealed secret");
+        if ((scopes & SMEM_SCOPE_COUNT) > 1 ||
+            !atomic_compare_exchange_strong(&sealed->scopes, &scopes,
+                                            scopes | SMEM_SCOPE_CLOSING))
+            continue;
+        int result = seal_opened(sealed, (scopes & SMEM_SCOPE_WRITTEN) != 0, key);
+        if (result == 0) {
+            *opened = sealed->opened;
+            sealed->opened = NULL;
+            scopes = 0;
+        }
+        atomic_store_explicit(&sealed->scopes, scopes, memory_order_release);
+        return result;
+    }
+}
+
+/* A key is drawn where one is needed and there is none, as in a forked child. */
+static int close_slowly(securemem_sealed *sealed)
+{
+    void *opened = NULL;
+    bool needed = (atomic_load(&sealed->scopes) & SMEM_SCOPE_WRITTEN) != 0;
+    int result;
+    do {
+        struct smem_sealing_key *key;
+        if (needed) {
+            result = smem_key_acquire(sealed->class, sealed->stripe, &key);
+            if (result != 0)
+                return result;
+        } else {
+            smem_lock_sealed(sealed->stripe);
+            key = smem_key_current(sealed->class);
+        }
+        result = close_locked(sealed, key, &opened);
+        smem_unlock_sealed(sealed->stripe);
+        needed = result == NEEDS_KEY;
+    } while (needed);
+    securemem_free(opened);
+    smem_box_advance();
+    return result;
+}
+
+int securemem_sealed_close(securemem_sealed *sealed)
+{
+    smem_fork_check();
+    int result = smem_box_need("securemem_sealed_close", sealed);
+    if (result != 0 || leave(sealed))
+        return result;
+    return close_slowly(sealed);
+}
