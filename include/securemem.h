@@ -21,7 +21,8 @@
  *           caller's: two threads that write one secret need the caller's own lock.
  * Fork      see securemem_fork in arena.h. fork(2) from any thread is safe; the child
  *           may call everything. vfork(2), clone(2) and posix_spawn(3): see there too.
- * Signals   securemem_wipe and securemem_wipe_all alone are async-signal-safe.
+ * Signals   securemem_wipe, securemem_wipe_all and securemem_clear_registers alone are
+ *           async-signal-safe.
  * errno     every call that succeeds, and every free, keeps errno; int functions do not
  *           set it.
  * Aborts    only misuse stops the program (misuse.h): a double free, a pointer that is
@@ -40,6 +41,7 @@
 #include <securemem/misuse.h>
 #include <securemem/protection.h>
 #include <securemem/realtime.h>
+#include <securemem/scratch.h>
 #include <securemem/sealed.h>
 #include <securemem/secret.h>
 #include <securemem/witness.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "sealed/aead.h"
 
+#include <securemem/scratch.h>
 #include <string.h>
 
 #define LARGEST_NONCE 32
@@ -118,22 +119,29 @@ const struct smem_aead *smem_aead(void)
 #endif
 
 /* Each with a frame of its own, which begins where the cipher's did. */
-__attribute__((noinline)) void smem_aead_forget(void)
-{
-    NOT_FILLED unsigned char dead[DEEP_BYTES];
-    sodium_memzero(dead, sizeof dead);
-}
-
-__attribute__((noinline)) static void forget_shallow(void)
+__attribute__((noinline)) static void wipe_shallow(void)
 {
     NOT_FILLED unsigned char dead[SHALLOW_BYTES];
     sodium_memzero(dead, sizeof dead);
 }
 
+__attribute__((noinline)) static void wipe_deep(void)
+{
+    NOT_FILLED unsigned char dead[DEEP_BYTES];
+    sodium_memzero(dead, sizeof dead);
+}
+
+void smem_aead_forget(void)
+{
+    wipe_deep();
+    securemem_clear_registers();
+}
+
 void smem_aead_forget_cipher(void)
 {
     if (smem_aead() == &gcm)
-        forget_shallow();
+        wipe_shallow();
     else
-        smem_aead_forget();
+        wipe_deep();
+    securemem_clear_registers();
 }
