@@ -14,6 +14,7 @@
 #include "capacity.h"
 #include "realtime.h"
 #include "report.h"
+#include "sealed.h"
 
 #define SIZE_OF_TWO 32 /* bytes, for two threads */
 
@@ -75,6 +76,7 @@ int main(int argc, char **argv)
     capacity_grow(packed, 1000);
     capacity_grow(packed, brief ? 100000 : capacity_most(10000000, 128));
     realtime_print(brief ? 3 : 21, (brief ? (size_t)64 : (size_t)1024) << 20);
+    sealed_print(brief ? 1 : REPORT_ROUNDS, brief ? 0.5 : 8, brief ? 10000 : 1000000);
     if (picture != NULL && !report_draw(&report, picture)) {
         perror(picture);
         return 1;
