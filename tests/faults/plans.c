@@ -50,6 +50,7 @@ static const int codes[FAULT_FUNCTIONS][MOST_CODES] = {
     [FAULT_SET_TRAP] = {-EINVAL, END},
     [FAULT_UNSET_TRAP] = {-EINVAL, END},
     [FAULT_TRAP_IS_BLOCKED] = {-EINVAL, END},
+    [FAULT_HEAP] = {-ENOMEM, END},
 };
 
 /* Second refusals, from the first fault on. */

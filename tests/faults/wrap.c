@@ -95,6 +95,7 @@ const char *fault_name(enum fault_function function)
         "sigaction",
         "sigaction back",
         "pthread_sigmask",
+        "malloc",
         "nothing",
     };
     return names[function];

@@ -51,6 +51,7 @@ enum fault_function {
     FAULT_SET_TRAP,
     FAULT_UNSET_TRAP,
     FAULT_TRAP_IS_BLOCKED,
+    FAULT_HEAP,
     FAULT_FUNCTIONS /* how many; also: none of them */
 };
 
