@@ -90,6 +90,26 @@ typedef enum securemem_guard_kind {
     SECUREMEM_GUARDS_REGION = 2
 } securemem_guard_kind;
 
+/*
+ * Whether pages come from memfd_secret(2) (Linux 5.14): out of the kernel's own map of
+ * memory, so that not even root reads them by /proc/PID/mem, process_vm_readv(2), ptrace(2)
+ * or a core, and gone with the process when it is killed.
+ *
+ * While such memory exists the machine cannot hibernate, so it is off unless asked for. It
+ * is off by default in kernels before 6.5 (secretmem.enable=1). It is shared memory: a
+ * child could neither have it wiped nor as its own, so that .fork has to be
+ * SECUREMEM_FORK_DROP; and it takes no guard regions. Its first use costs ten times that
+ * of ordinary memory, and later ones the same: keep it idle (.idle).
+ *
+ * PREFERRED falls back to ordinary memory where the kernel has it not (ENOSYS), a sandbox
+ * forbids it (EPERM), or there is no descriptor or lock limit for a first page.
+ */
+typedef enum securemem_secret_memory {
+    SECUREMEM_SECRET_MEMORY_OFF = 0,
+    SECUREMEM_SECRET_MEMORY_PREFERRED = 1,
+    SECUREMEM_SECRET_MEMORY_REQUIRED = 2
+} securemem_secret_memory;
+
 /* Zero-filled: the strongest protections, no cap but the system's, nothing kept idle. */
 typedef struct securemem_arena_options {
     securemem_placement placement;
@@ -108,8 +128,10 @@ typedef struct securemem_arena_options {
                              0: each free unlocks and unmaps; SIZE_MAX: keep all */
     size_t low;  /* bytes: on_low is called when no more than these remain; 0: never */
     void (*on_low)(securemem_arena *arena, size_t remaining, void *user);
-    void *user;           /* for on_low */
-    uint64_t reserved[6]; /* must be 0 */
+    void *user; /* for on_low */
+    securemem_secret_memory secret_memory;
+    uint32_t reserved_word; /* must be 0 */
+    uint64_t reserved[5];   /* must be 0 */
 } securemem_arena_options;
 
 /*

@@ -42,7 +42,9 @@ typedef struct securemem_protection {
     securemem_protection_state fork_safety; /* smaps: wf for WIPE, dc for DROP; KEEP: the
                                                fork handlers are registered */
     securemem_protection_state no_merge;    /* smaps: no mg */
-    securemem_access access;                /* what the pages allow now */
+    securemem_protection_state secret_memory; /* smaps: of memfd_secret(2); the machine
+                                                 cannot hibernate as long as it lives */
+    securemem_access access;                  /* what the pages allow now */
     securemem_access resting_access;
     uint32_t open_scopes;
     securemem_fork fork;
@@ -52,7 +54,7 @@ typedef struct securemem_protection {
     size_t size; /* bytes asked for */
     size_t alignment;
     size_t pages_size; /* bytes of the pages that hold it and nothing else */
-    uint64_t reserved[8];
+    uint64_t reserved[6];
 } securemem_protection;
 
 /*

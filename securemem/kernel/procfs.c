@@ -31,6 +31,7 @@ static bool parse_head(const char *line, struct smem_proc_mapping *out)
         .end = (uintptr_t)end,
         .readable = rest[1] == 'r',
         .writable = rest[2] == 'w',
+        .secret = strstr(rest, " /secretmem") != NULL,
     };
     return true;
 }

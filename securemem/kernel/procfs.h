@@ -19,6 +19,7 @@ struct smem_proc_mapping {
     bool wiped;      /* wf: zeros in a forked child */
     bool not_forked; /* dc */
     bool mergeable;  /* mg: KSM may share its pages */
+    bool secret;     /* of memfd_secret(2) */
 };
 
 /* What maps says of one mapping. The name is cut at its front where it is longer. */

@@ -5,6 +5,7 @@
 
 #include "region/error.h"
 #include "region/memlock.h"
+#include "region/secretmem.h"
 
 /*
  * A batch: at most so many bytes at once, and slots between guard regions, so that one
@@ -42,15 +43,31 @@ static int install_guards(struct smem_region *region, uint32_t first, uint32_t s
     return 0;
 }
 
+static int open_range(struct smem_region *region, char *start, size_t length)
+{
+    if (region->secret)
+        return smem_secretmem_map(region, start, length);
+    int result = smem_kernel_protect(start, length, SMEM_ACCESS_WRITE);
+    return result == 0 ? 0 : smem_error_kernel("mprotect", result, length);
+}
+
+static int close_range(struct smem_region *region, char *start, size_t length)
+{
+    if (region->secret)
+        return smem_secretmem_unmap(region, start, length);
+    int result = smem_kernel_protect(start, length, SMEM_ACCESS_NONE);
+    return result == 0 ? 0 : smem_error_kernel("mprotect", result, length);
+}
+
 /* Commits the next slots. */
 static int commit_batch(struct smem_region *region, uint32_t slots)
 {
     uint32_t first = atomic_load_explicit(&region->committed, memory_order_relaxed);
     char *start = smem_batch_start(region, first);
     size_t length = smem_batch_length(region, first, slots);
-    int result = smem_kernel_protect(start, length, SMEM_ACCESS_WRITE);
+    int result = open_range(region, start, length);
     if (result != 0)
-        return smem_error_kernel("mprotect", result, length);
+        return result;
     if (region->kind == SMEM_GUARD_REGIONS) {
         result = install_guards(region, first, slots);
         if (result != 0)
@@ -67,8 +84,10 @@ static int commit_batch(struct smem_region *region, uint32_t slots)
 
 close:
     /* Zeros that nobody was given: accessible or not, the next batch starts there. */
-    if (smem_kernel_protect(start, length, SMEM_ACCESS_NONE) == 0 ||
-        region->kind != SMEM_RUN)
+    smem_error_hold();
+    int closed = close_range(region, start, length);
+    smem_error_resume();
+    if (closed == 0 || region->kind != SMEM_RUN)
         return result;
     /* But a run ends at its guard: what stays accessible is of it, to be locked first. */
     region->held_bytes += length;
@@ -121,13 +140,13 @@ int smem_region_return_unused(struct smem_region *region)
         return 0;
     char *start = smem_slot_data(region, region->used);
     size_t length = slots * region->slot_bytes;
-    int result = smem_kernel_protect(start, length, SMEM_ACCESS_NONE);
+    int result = close_range(region, start, length);
     if (result != 0)
-        return smem_error_kernel("mprotect", result, length);
+        return result;
     atomic_store_explicit(&region->committed, region->used, memory_order_release);
     region->held_bytes -= length;
     result = smem_region_unlock_batch(region, region->used, slots);
-    if (result != 0)
+    if (result != 0 || region->secret)
         return result;
     result = smem_kernel_advise(start, length, SMEM_ADVICE_DONTNEED);
     return result == 0 ? 0 : smem_error_kernel("madvise(MADV_DONTNEED)", result, length);

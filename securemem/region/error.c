@@ -98,6 +98,8 @@ static bool say_lock_limit(const char *operation, size_t needed)
     if (budget.soft - (budget.in_use < budget.soft ? budget.in_use : budget.soft) >=
         needed)
         return false;
+    if (last.code == EAGAIN)
+        last.code = ENOMEM; /* mmap(2) of what is locked calls the limit that */
     say("%s: %zu bytes are needed, RLIMIT_MEMLOCK allows %zu and %zu are in use; " LOCK_REMEDY,
         operation, needed, budget.soft, budget.in_use);
     return true;
@@ -159,9 +161,9 @@ int smem_error_kernel(const char *operation, int kernel_code, size_t needed)
     int code = -kernel_code;
     if (holds > 0)
         return -narrowed(code);
-    int result = record(operation, narrowed(code), code, needed);
+    (void)record(operation, narrowed(code), code, needed);
     say_refusal(operation, code, needed);
-    return result;
+    return -last.code;
 }
 
 int smem_error_argument(const char *operation, const char *text)

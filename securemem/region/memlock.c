@@ -8,6 +8,8 @@
 
 int smem_region_lock_range(const struct smem_region *region, char *start, size_t length)
 {
+    if (region->secret)
+        return 0; /* it was born locked */
     bool on_fault = region->kind == SMEM_GUARD_REGIONS;
     const char *operation = on_fault ? "mlock2" : "mlock";
     int result = on_fault ? smem_kernel_lock_on_fault(start, length)
@@ -42,7 +44,9 @@ int smem_slot_unlock(struct smem_region *region, uint32_t slot)
 {
     if (!region->slots[slot].locked)
         return 0;
-    int result = smem_kernel_unlock(smem_slot_data(region, slot), region->slot_bytes);
+    int result = region->secret ? 0
+                                : smem_kernel_unlock(smem_slot_data(region, slot),
+                                                     region->slot_bytes);
     if (result != 0)
         return smem_error_kernel("munlock", result, region->slot_bytes);
     region->slots[slot].locked = false;
@@ -91,7 +95,8 @@ int smem_region_lock_run(struct smem_region *region, uint32_t *at, uint32_t *fir
 int smem_region_unlock_batch(struct smem_region *region, uint32_t first, uint32_t slots)
 {
     size_t length = smem_batch_length(region, first, slots);
-    int result = smem_kernel_unlock(smem_batch_start(region, first), length);
+    int result =
+        region->secret ? 0 : smem_kernel_unlock(smem_batch_start(region, first), length);
     if (result != 0)
         return smem_error_kernel("munlock", result, length);
     for (uint32_t i = first; i < first + slots; i++) {

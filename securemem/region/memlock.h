@@ -10,7 +10,7 @@
 
 static inline bool smem_region_wants_lock(const struct smem_region *region)
 {
-    return region->options.lock != SECUREMEM_OFF;
+    return region->options.lock != SECUREMEM_OFF || region->secret;
 }
 
 /* The range of a batch: its slots with their trailing guards, and the first with both. */

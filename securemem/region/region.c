@@ -9,6 +9,7 @@
 #include "region/error.h"
 #include "region/locks.h"
 #include "region/registry.h"
+#include "region/secretmem.h"
 
 static struct smem_pool pool = {.object_size = sizeof(struct smem_region),
                                 .lasting = offsetof(struct smem_region, next)};
@@ -126,6 +127,8 @@ static int reserve(struct smem_region *region)
         goto unmap;
     }
     result = advise_all(region);
+    if (result == 0)
+        result = smem_secretmem_decide(region);
     if (result != 0)
         goto unmap;
     if (region->kind == SMEM_GUARD_REGIONS) {
@@ -301,6 +304,8 @@ int smem_region_release(struct smem_region *region)
 
 void smem_region_unlock(struct smem_region *region)
 {
+    if (region->secret)
+        return; /* locked for as long as it is mapped */
     if (smem_kernel_unlock(region->base, region->length) != 0)
         return;
     for (uint32_t i = 0; i < region->committed; i++)

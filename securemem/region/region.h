@@ -125,7 +125,9 @@ struct smem_region {
     bool
         placeholder; /* GONE: its addresses are reserved; guarded by the registry's lock */
     bool retired;    /* hands out nothing more: a fork took what its secrets need */
-    int guards_refused, no_dump_refused, fork_refused, no_merge_refused; /* errno */
+    bool secret;     /* its pages are of memfd_secret(2) */
+    int guards_refused, no_dump_refused, fork_refused, no_merge_refused,
+        secret_memory_refused; /* errno */
 
     smem_slot_secrets secrets; /* NULL: every slot holds one, that its slot describes */
     char *extra;               /* extra_bytes a slot, for the owner */

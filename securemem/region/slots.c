@@ -8,6 +8,7 @@
 #include "region/error.h"
 #include "region/memlock.h"
 #include "region/registry.h"
+#include "region/secretmem.h"
 
 static void push(struct smem_region *region, uint32_t *head, uint32_t slot)
 {
@@ -56,11 +57,17 @@ static int make_accessible(struct smem_region *region, uint32_t slot)
     if (region->kind == SMEM_GUARD_REGIONS)
         return advise_slot(region, slot, SMEM_ADVICE_GUARD_REMOVE,
                            "madvise(MADV_GUARD_REMOVE)");
+    if (region->secret)
+        return smem_secretmem_map(region, smem_slot_data(region, slot),
+                                  region->slot_bytes);
     return protect_slot(region, slot, SMEM_ACCESS_WRITE);
 }
 
 static int make_inaccessible(struct smem_region *region, uint32_t slot)
 {
+    if (region->secret)
+        return smem_secretmem_unmap(region, smem_slot_data(region, slot),
+                                    region->slot_bytes);
     if (region->kind != SMEM_GUARD_REGIONS)
         return protect_slot(region, slot, SMEM_ACCESS_NONE);
     int result =
@@ -274,7 +281,7 @@ static int close_pages(struct smem_region *region, uint32_t slot, bool *closed)
     *closed = true;
     region->held_bytes -= region->slot_bytes;
     result = smem_slot_unlock(region, slot);
-    if (result != 0)
+    if (result != 0 || region->secret)
         return result;
     return advise_slot(region, slot, SMEM_ADVICE_DONTNEED, "madvise(MADV_DONTNEED)");
 }

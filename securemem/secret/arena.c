@@ -52,6 +52,19 @@ static bool is_zero(const uint64_t *words, size_t count)
     return any == 0;
 }
 
+/* What secret memory, which is shared memory, cannot be. */
+static const char *unfit_for_secret_memory(const securemem_arena_options *options)
+{
+    if (options->fork != SECUREMEM_FORK_DROP ||
+        options->fork_safety != SECUREMEM_REQUIRED)
+        return ".secret_memory is shared memory, which a child can neither have wiped nor "
+               "of its own: set .fork to SECUREMEM_FORK_DROP, required";
+    if (options->guard_kind == SECUREMEM_GUARDS_REGION)
+        return ".secret_memory takes no guard regions: leave .guard_kind to "
+               "SECUREMEM_GUARDS_AUTO";
+    return NULL;
+}
+
 static int check_options(const securemem_arena_options *options)
 {
     static const char operation[] = "securemem_arena_create";
@@ -63,11 +76,20 @@ static int check_options(const securemem_arena_options *options)
     if ((unsigned)options->guard_kind > SECUREMEM_GUARDS_REGION)
         return smem_error_argument(operation,
                                    ".guard_kind is not one of securemem_guard_kind");
-    if (!is_zero(options->reserved, sizeof options->reserved / sizeof *options->reserved))
+    if (options->reserved_word != 0 ||
+        !is_zero(options->reserved, sizeof options->reserved / sizeof *options->reserved))
         return smem_error_argument(operation, ".reserved is not zero");
     if ((unsigned)options->placement > SECUREMEM_PACKED)
         return smem_error_argument(operation, ".placement is not one of "
                                               "securemem_placement");
+    if ((unsigned)options->secret_memory > SECUREMEM_SECRET_MEMORY_REQUIRED)
+        return smem_error_argument(operation, ".secret_memory is not one of "
+                                              "securemem_secret_memory");
+    if (options->secret_memory != SECUREMEM_SECRET_MEMORY_OFF) {
+        const char *other = unfit_for_secret_memory(options);
+        if (other != NULL)
+            return smem_error_argument(operation, other);
+    }
     if (options->low > 0 && options->on_low == NULL)
         return smem_error_argument(operation, ".low is set, but not .on_low");
     return 0;

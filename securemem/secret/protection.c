@@ -27,6 +27,7 @@ static int flags_of_range(const char *start, const char *end,
         all.wiped = all.wiped && next.wiped;
         all.not_forked = all.not_forked && next.not_forked;
         all.mergeable = all.mergeable || next.mergeable;
+        all.secret = all.secret && next.secret;
         all.readable = all.readable && next.readable;
         all.writable = all.writable && next.writable;
     }
@@ -57,6 +58,7 @@ static void flags_of_calls(const struct smem_region *region, uint32_t slot,
         .wiped = fork && options->fork == SECUREMEM_FORK_WIPE,
         .not_forked = fork && options->fork == SECUREMEM_FORK_DROP,
         .mergeable = options->no_merge == SECUREMEM_OFF || region->no_merge_refused != 0,
+        .secret = region->secret,
     };
 }
 
@@ -143,6 +145,12 @@ static void describe(const struct smem_place *place, securemem_protection *out)
     out->fork_safety.refused = region->fork_refused;
     out->no_merge.asked = options->no_merge;
     out->no_merge.refused = region->no_merge_refused;
+    out->secret_memory.asked =
+        options->secret_memory == SECUREMEM_SECRET_MEMORY_OFF ? SECUREMEM_OFF
+        : options->secret_memory == SECUREMEM_SECRET_MEMORY_REQUIRED
+            ? SECUREMEM_REQUIRED
+            : SECUREMEM_PREFERRED;
+    out->secret_memory.refused = region->secret_memory_refused;
     out->access = (securemem_access)atomic_load(&s->access);
     out->resting_access = (securemem_access)s->resting_access;
     out->open_scopes = s->open_scopes;
@@ -173,6 +181,7 @@ static void ask_kernel(const struct smem_region *region, uint32_t slot,
     out->no_dump.holds = flags.not_dumped;
     out->fork_safety.holds = fork_safety_holds(region, &flags);
     out->no_merge.holds = !flags.mergeable;
+    out->secret_memory.holds = flags.secret;
 }
 
 int securemem_protection_of(const void *secret, securemem_protection *out)

@@ -51,6 +51,10 @@ static const int codes[FAULT_FUNCTIONS][MOST_CODES] = {
     [FAULT_UNSET_TRAP] = {-EINVAL, END},
     [FAULT_TRAP_IS_BLOCKED] = {-EINVAL, END},
     [FAULT_HEAP] = {-ENOMEM, END},
+    [FAULT_SECRET_OPEN] = {-ENOSYS, -EPERM, -EMFILE, -EAGAIN, END},
+    [FAULT_SET_LENGTH] = {-EINVAL, -EFBIG, END},
+    [FAULT_MAP_OVER] = {-EAGAIN, -ENOMEM, -EPERM, END},
+    [FAULT_RESERVE_OVER] = {-ENOMEM, END},
 };
 
 /* Second refusals, from the first fault on. */

@@ -96,6 +96,10 @@ const char *fault_name(enum fault_function function)
         "sigaction back",
         "pthread_sigmask",
         "malloc",
+        "memfd_secret",
+        "ftruncate",
+        "mmap of a file",
+        "mmap over",
         "nothing",
     };
     return names[function];

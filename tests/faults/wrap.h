@@ -52,6 +52,10 @@ enum fault_function {
     FAULT_UNSET_TRAP,
     FAULT_TRAP_IS_BLOCKED,
     FAULT_HEAP,
+    FAULT_SECRET_OPEN,
+    FAULT_SET_LENGTH,
+    FAULT_MAP_OVER,
+    FAULT_RESERVE_OVER,
     FAULT_FUNCTIONS /* how many; also: none of them */
 };
 
