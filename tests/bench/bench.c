@@ -15,6 +15,7 @@
 #include "realtime.h"
 #include "report.h"
 #include "sealed.h"
+#include "secretmem.h"
 
 #define SIZE_OF_TWO 32 /* bytes, for two threads */
 
@@ -77,6 +78,7 @@ int main(int argc, char **argv)
     capacity_grow(packed, brief ? 100000 : capacity_most(10000000, 128));
     realtime_print(brief ? 3 : 21, (brief ? (size_t)64 : (size_t)1024) << 20);
     sealed_print(brief ? 1 : REPORT_ROUNDS, brief ? 0.5 : 8, brief ? 10000 : 1000000);
+    secretmem_print(brief ? 1 : REPORT_ROUNDS, brief ? 0.5 : 8, brief ? 50 : 1000);
     if (picture != NULL && !report_draw(&report, picture)) {
         perror(picture);
         return 1;
