@@ -52,7 +52,7 @@ void smem_page_each(const struct smem_region *region, uint32_t slot,
     for (unsigned i = 0; i < smem_page_secrets(region, class); i++) {
         char *secret = smem_slot_data(region, slot) + i * stride;
         struct smem_packed packed = {secret, smem_word_at(region, secret)};
-        uint32_t word = atomic_load_explicit(packed.word, memory_order_relaxed);
+        uint32_t word = atomic_load_explicit(packed.word, memory_order_acquire);
         visit(context, packed, word, stride);
     }
 }
@@ -76,18 +76,20 @@ SMEM_LOOKS_AGAIN static bool looks_intact(const char *secret, size_t size, size_
 }
 
 /*
- * Its thread may free the secret meanwhile and begin another there: a canary that is gone
- * is looked at again, as long as there is a live secret.
+ * Its thread may free the secret meanwhile, which looks at the canary, and begin another
+ * there: where the word is another afterwards, this was not the secret's. One of the same
+ * size has the same word: it is looked at again.
  */
-static bool is_broken(struct smem_packed packed, size_t stride)
+static bool is_broken(struct smem_packed packed, uint32_t word, size_t stride)
 {
+    size_t size = smem_word_size(word);
     for (unsigned i = 0; i < SMEM_LOOKS; i++) {
-        uint32_t word = atomic_load_explicit(packed.word, memory_order_acquire);
-        size_t size = smem_word_size(word);
-        if (!smem_word_is_live(word) || looks_intact(packed.secret, size, stride) ||
+        if (looks_intact(packed.secret, size, stride) ||
             smem_packed_was_wiped(packed.secret, size, stride))
             return false;
-        atomic_signal_fence(memory_order_seq_cst);
+        atomic_thread_fence(memory_order_acquire);
+        if (atomic_load_explicit(packed.word, memory_order_relaxed) != word)
+            return false;
     }
     return true;
 }
@@ -97,7 +99,7 @@ static void check_one(void *context, struct smem_packed packed, uint32_t word,
 {
     const struct checking *checking = context;
     if (smem_word_is_live(word) && checking->canary && *checking->broken == NULL &&
-        is_broken(packed, stride))
+        is_broken(packed, word, stride))
         *checking->broken = packed.secret;
 }
 

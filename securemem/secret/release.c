@@ -17,12 +17,20 @@ void smem_arena_check_slot(const struct smem_region *region, uint32_t slot,
         smem_packed_check(region, slot, broken);
         return;
     }
-    /* In another thread's hands, it may be freed and be another secret meanwhile. */
+    /*
+     * In another thread's hands, it may be freed and be another secret meanwhile: one of
+     * another size, or for this look one of the same.
+     */
+    const atomic_size_t *now = &region->slots[slot].size;
     enum smem_slot_state state = smem_slot_state(region, slot);
+    size_t size = atomic_load_explicit(now, memory_order_acquire);
     for (unsigned i = 0; i < SMEM_LOOKS; i++) {
-        if (smem_slot_state(region, slot) != state || smem_canary_intact(region, slot))
+        if (smem_canary_intact(region, slot))
             return;
-        atomic_signal_fence(memory_order_seq_cst);
+        atomic_thread_fence(memory_order_acquire);
+        if (smem_slot_state(region, slot) != state ||
+            atomic_load_explicit(now, memory_order_relaxed) != size)
+            return;
     }
     *broken = smem_slot_secret(region, slot);
 }
