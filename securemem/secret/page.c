@@ -3,13 +3,17 @@
 
 #include "region/wipe.h"
 
-/* Whether each of 8 bytes is that of the pattern, or zero. */
+/*
+ * Whether each of 8 bytes is that of the pattern, or zero. Each is read once: it may go
+ * from the one to the other at this moment.
+ */
 SMEM_LOOKS_AGAIN static bool is_partly(const volatile char *bytes, uint64_t pattern)
 {
-    for (unsigned i = 0; i < sizeof pattern; i++)
-        if (bytes[i] != 0 &&
-            (unsigned char)bytes[i] != (pattern >> i * CHAR_BIT & UCHAR_MAX))
+    for (unsigned i = 0; i < sizeof pattern; i++) {
+        unsigned char byte = (unsigned char)bytes[i];
+        if (byte != 0 && byte != (pattern >> i * CHAR_BIT & UCHAR_MAX))
             return false;
+    }
     return true;
 }
 
@@ -87,8 +91,8 @@ static bool is_broken(struct smem_packed packed, uint32_t word, size_t stride)
         if (looks_intact(packed.secret, size, stride) ||
             smem_packed_was_wiped(packed.secret, size, stride))
             return false;
-        atomic_thread_fence(memory_order_acquire);
-        if (atomic_load_explicit(packed.word, memory_order_relaxed) != word)
+        /* Adding nothing keeps the looks before it, and is rarely come to. */
+        if (atomic_fetch_add_explicit(packed.word, 0, memory_order_acq_rel) != word)
             return false;
     }
     return true;
