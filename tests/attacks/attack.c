@@ -8,13 +8,7 @@ size_t attack_guard_kinds(securemem_guard_kind kinds[2])
 {
     kinds[0] = SECUREMEM_GUARDS_PROT_NONE;
     kinds[1] = SECUREMEM_GUARDS_REGION;
-    char *page = mmap(NULL, view_page_size(), PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    assert_true(page != MAP_FAILED);
-    bool exist = madvise(page, view_page_size(), ADVICE_GUARD_INSTALL) == 0 &&
-                 !view_readable(page);
-    munmap(page, view_page_size());
-    return exist ? 2 : 1;
+    return view_guard_regions_exist() ? 2 : 1;
 }
 
 securemem_arena *attack_arena(securemem_arena_options options)

@@ -5,7 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
+
+/* Linux's own number, for C libraries that are older than the kernel they run on. */
+#define ADVICE_GUARD_INSTALL 102
 
 static FILE *open_or_die(const char *path)
 {
@@ -104,4 +108,16 @@ bool view_readable(const void *address)
     close(ends[0]);
     close(ends[1]);
     return readable;
+}
+
+bool view_guard_regions_exist(void)
+{
+    size_t page = view_page_size();
+    char *start =
+        mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (start == MAP_FAILED)
+        abort();
+    bool exist = madvise(start, page, ADVICE_GUARD_INSTALL) == 0 && !view_readable(start);
+    munmap(start, page);
+    return exist;
 }

@@ -28,6 +28,9 @@ size_t view_mappings(void);     /* lines of maps */
 size_t view_descriptors(void);  /* entries of fd */
 size_t view_page_size(void);
 
+/* Whether this kernel has guard regions (Linux 6.13), by what one does. */
+bool view_guard_regions_exist(void);
+
 /* Whether a read of the byte at address would fault: asked of the kernel by write(2). */
 bool view_readable(const void *address);
 

@@ -199,7 +199,7 @@ static void idle_memory_does_not_stand_in_the_way_of_another_size(void **state)
 {
     (void)state;
     size_t page = view_page_size();
-    if (!guard_regions_exist())
+    if (!view_guard_regions_exist())
         SKIP("guard regions, which are charged, need Linux 6.13");
     for (int policy = SECUREMEM_REQUIRED; policy <= SECUREMEM_PREFERRED; policy++)
         for (size_t freed = 1; freed <= 4; freed++) {

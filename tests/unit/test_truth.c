@@ -136,7 +136,7 @@ static void expect_order(const struct order *order)
 
 static bool kind_exists(int kind)
 {
-    return kind != SECUREMEM_GUARDS_REGION || guard_regions_exist();
+    return kind != SECUREMEM_GUARDS_REGION || view_guard_regions_exist();
 }
 
 /*

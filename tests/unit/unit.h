@@ -55,23 +55,12 @@ static inline char *first_page(const void *secret, size_t size)
     return guard_behind(secret, size) - pages * page;
 }
 
-/* Whether this kernel has guard regions (Linux 6.13). */
-static inline bool guard_regions_exist(void)
-{
-    size_t page = view_page_size();
-    void *start = mmap(NULL, page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    assert_true(start != MAP_FAILED);
-    bool exist = madvise(start, page, ADVICE_GUARD_INSTALL) == 0;
-    munmap(start, page);
-    return exist;
-}
-
 /* The guard kinds that this kernel has: fills kinds, gives their number. */
 static inline size_t guard_kinds(securemem_guard_kind kinds[2])
 {
     kinds[0] = SECUREMEM_GUARDS_PROT_NONE;
     kinds[1] = SECUREMEM_GUARDS_REGION;
-    return guard_regions_exist() ? 2 : 1;
+    return view_guard_regions_exist() ? 2 : 1;
 }
 
 static inline securemem_arena *arena_of(securemem_arena_options options)
