@@ -60,11 +60,16 @@ static void end_thread(void *object)
     end(stacks);
 }
 
-/* Threads of the parent are not in its child; nor is a lock that a spare one may need. */
+/*
+ * Threads of the parent are not in its child, but for the one whose stack it stands on; nor
+ * is a lock that a spare one may need.
+ */
 static void inherit_thread(void *object, void *context)
 {
-    (void)context;
     struct smem_stacks *stacks = object;
+    const char *here = context;
+    if (stacks != own && stacks->inner != NULL && smem_stack_holds(stacks->inner, here))
+        return;
     if (stacks != own) {
         securemem_free(stacks->alternate);
         end(stacks);
@@ -75,7 +80,7 @@ static void inherit_thread(void *object, void *context)
 
 static void inherit(void)
 {
-    smem_pool_each(&threads, inherit_thread, NULL);
+    smem_pool_each(&threads, inherit_thread, __builtin_frame_address(0));
 }
 
 /*
