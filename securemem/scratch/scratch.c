@@ -55,17 +55,20 @@ static int call(struct smem_stacks *stacks, const char *here, struct smem_run *r
         return result;
     if (!in_place)
         result = smem_stacks_push(stacks, size);
+    bool pushed = !in_place && result == 0;
     if (result != 0)
         goto leave;
     run->low = stacks->inner->low;
     run->start = run->low + size;
     result = smem_run(run);
     wipe(run->low, run->start);
-    if (!in_place)
-        smem_stacks_pop(stacks);
 leave:
+    smem_error_hold(); /* what is refused from here on is tried again */
+    if (pushed)
+        smem_stacks_pop(stacks);
     if (outermost)
         smem_alternate_leave(stacks);
+    smem_error_resume();
     return result;
 }
 
