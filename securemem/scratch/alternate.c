@@ -101,12 +101,11 @@ static void wipe(const struct smem_stacks *stacks)
         sodium_memzero(stacks->alternate, stacks->alternate_size);
 }
 
-/* Refused, the locked one stays, and the next call tries again. */
 void smem_alternate_leave(struct smem_stacks *stacks)
 {
     if (!stacks->lent)
         return;
-    (void)restore(stacks);
+    (void)restore(stacks); /* refused, it is tried again by the next call */
     wipe(stacks);
 }
 

@@ -63,12 +63,10 @@ static int call(struct smem_stacks *stacks, const char *here, struct smem_run *r
     result = smem_run(run);
     wipe(run->low, run->start);
 leave:
-    smem_error_hold(); /* what is refused from here on is tried again */
     if (pushed)
         smem_stacks_pop(stacks);
     if (outermost)
         smem_alternate_leave(stacks);
-    smem_error_resume();
     return result;
 }
 

@@ -180,18 +180,21 @@ int smem_stacks_push(struct smem_stacks *stacks, size_t size)
     return 0;
 }
 
-/* The larger of two is kept. */
+/* The larger of two is kept. What refuses the other is no error of the call that ends. */
 void smem_stacks_pop(struct smem_stacks *stacks)
 {
     struct smem_stack *stack = stacks->inner, *spare = stacks->spare;
     stacks->inner = stack->outer;
     if (spare != NULL && spare->size > stack->size) {
-        end_stack(stack);
-        return;
+        spare = stack;
+        stack = stacks->spare;
     }
     stacks->spare = stack;
-    if (spare != NULL)
-        end_stack(spare);
+    if (spare == NULL)
+        return;
+    smem_error_hold();
+    end_stack(spare);
+    smem_error_resume();
 }
 
 void smem_stacks_abandon(struct smem_stacks *stacks, const char *address)

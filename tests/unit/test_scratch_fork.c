@@ -110,7 +110,7 @@ static void a_child_has_no_stack_of_other_threads(void **state)
     pid_t pid = fork();
     if (pid == 0) {
         NEED(!view_readable(pattern));
-        NEED(view_locked_bytes() == 0);
+        NEED(securemem_scratch_trim() == 0 && view_locked_bytes() == 0);
         NEED(securemem_scratch_call(do_nothing, NULL, 0) == 0);
         need_locked(securemem_alloc(1));
         _exit(0);
