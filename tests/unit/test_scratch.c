@@ -376,6 +376,29 @@ static void wipe_all_inside_leaves_the_stack_that_it_stands_on(void **state)
     securemem_free(secret);
 }
 
+static void free_twice(void *argument)
+{
+    securemem_free(argument);
+    securemem_free(argument);
+}
+
+static int misuse_inside(void *argument)
+{
+    (void)argument;
+    NEED(signal(SIGABRT, SIG_DFL) != SIG_ERR);
+    return securemem_scratch_call(free_twice, securemem_alloc(1), 0);
+}
+
+/* Everything is wiped before, but not what the abort itself needs. */
+static void misuse_inside_aborts_as_elsewhere(void **state)
+{
+    (void)state;
+    struct child_end end;
+    child_run(misuse_inside, NULL, &end);
+    assert_int_equal(end.signal, SIGABRT);
+    assert_non_null(strstr(end.errors, "double free"));
+}
+
 int main(void)
 {
     stack_t none = {.ss_flags = SS_DISABLE};
@@ -392,6 +415,7 @@ int main(void)
         cmocka_unit_test(a_backtrace_goes_on_into_the_caller),
         cmocka_unit_test(arguments_out_of_range_are_refused),
         cmocka_unit_test(a_lock_limit_that_is_too_small_is_told_and_nothing_is_called),
+        cmocka_unit_test(misuse_inside_aborts_as_elsewhere),
         cmocka_unit_test(wipe_all_inside_leaves_the_stack_that_it_stands_on),
     };
     return RUN_GROUP(tests);
