@@ -144,23 +144,26 @@ static size_t whole_pages(size_t size)
     return size > SIZE_MAX - mask ? SIZE_MAX : (size + mask) & ~mask;
 }
 
-static int make(size_t size, struct smem_stack **out)
+/* NULL and errno, recorded, where it is refused. */
+static struct smem_stack *make(size_t size)
 {
     void *object;
     int result = smem_pool_take(&pool, &object);
-    if (result != 0)
-        return result;
+    if (result != 0) {
+        errno = -result;
+        return NULL;
+    }
     struct smem_stack *stack = object;
     stack->size = whole_pages(size);
     stack->low = smem_stacks_alloc(stack->size);
     if (stack->low == NULL) {
         int code = errno;
         smem_pool_give(&pool, stack);
-        return -code;
+        errno = code;
+        return NULL;
     }
     atomic_store(&stack->object.state, 1);
-    *out = stack;
-    return 0;
+    return stack;
 }
 
 int smem_stacks_push(struct smem_stacks *stacks, size_t size)
@@ -168,10 +171,11 @@ int smem_stacks_push(struct smem_stacks *stacks, size_t size)
     struct smem_stack *stack = stacks->spare;
     if (stack == NULL || stack->size < size) {
         int before = errno;
-        int result = make(size, &stack);
+        stack = make(size);
+        int code = errno;
         errno = before;
-        if (result != 0)
-            return result;
+        if (stack == NULL)
+            return -code;
     } else {
         stacks->spare = NULL;
     }
