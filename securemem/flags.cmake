@@ -42,3 +42,6 @@ endif()
 target_link_options(securemem_flags INTERFACE
   -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,--as-needed
 )
+if(SECUREMEM_SCRATCH_THREADS)
+  target_compile_definitions(securemem_flags INTERFACE SMEM_SCRATCH_THREADS)
+endif()

@@ -94,7 +94,8 @@ SECUREMEM_API void securemem_wipe(void *ptr, size_t len);
  * valid, contents are zeros. For the moment before the process ends or after an intrusion
  * was seen. Async-signal-safe, takes no lock and waits for no other thread. A thread that
  * opens or closes a secret at this very moment may see a fault. A secret being
- * allocated meanwhile may be missed: it holds nothing yet.
+ * allocated meanwhile may be missed: it holds nothing yet. Scratch stacks (scratch.h) come
+ * last, and threads that run on one do not survive that, but for the caller.
  * Returns the number of secrets that could not be wiped, 0 in all but a sandbox that
  * forbids mprotect(2).
  */

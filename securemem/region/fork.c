@@ -15,18 +15,26 @@ static atomic_uint no_marker = 1;
 atomic_uint *_Atomic smem_fork_marker = &no_marker;
 
 static atomic_bool registered;
-static void (*_Atomic hook)(void);
+#define HOOKS 2U
 
-void smem_fork_set_hook(void (*after)(void))
+static void (*_Atomic hooks[HOOKS])(void);
+
+void smem_fork_add_hook(void (*after)(void))
 {
-    atomic_store(&hook, after);
+    for (unsigned i = 0; i < HOOKS; i++) {
+        void (*there)(void) = NULL;
+        if (atomic_compare_exchange_strong(&hooks[i], &there, after) || there == after)
+            return;
+    }
 }
 
-static void run_hook(void)
+static void run_hooks(void)
 {
-    void (*after)(void) = atomic_load(&hook);
-    if (after != NULL)
-        after();
+    for (unsigned i = 0; i < HOOKS; i++) {
+        void (*after)(void) = atomic_load(&hooks[i]);
+        if (after != NULL)
+            after();
+    }
 }
 
 static void inherit(struct smem_region *region, void *context)
@@ -50,7 +58,7 @@ static void in_child(void)
 {
     recover();
     smem_unlock_all();
-    run_hook();
+    run_hooks();
 }
 
 void smem_fork_recover(void)
@@ -61,7 +69,7 @@ void smem_fork_recover(void)
         recover();
     smem_unlock_all();
     if (forked)
-        run_hook();
+        run_hooks();
 }
 
 /*

@@ -17,8 +17,11 @@ int smem_fork_ready(void);
 /* Zero, on a page that a fork wipes, in a child whose fork the library has not seen. */
 extern atomic_uint *_Atomic smem_fork_marker;
 
-/* What a child does after regions were inherited, with no lock held. Set once. */
-void smem_fork_set_hook(void (*after)(void));
+/*
+ * What a child does after regions were inherited, with no lock held, in the order in which
+ * it was added; once, however often. There is room for what the rooms above add.
+ */
+void smem_fork_add_hook(void (*after)(void));
 
 /* Puts back what a raw clone(2) took. */
 void smem_fork_recover(void);

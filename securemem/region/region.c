@@ -164,6 +164,7 @@ static int lay_out(struct smem_region *region, const struct smem_region_plan *pl
     bool between = plan->kind == SMEM_GUARD_PAGES || plan->kind == SMEM_GUARD_REGIONS;
     region->guard_bytes = between ? region->page : 0;
     region->lead_bytes = plan->kind == SMEM_UNGUARDED ? 0 : region->page;
+    region->stacks = plan->stacks;
     region->secrets = plan->secrets;
     region->extra_bytes = plan->extra_bytes;
     size_t around = region->lead_bytes + (plan->kind == SMEM_RUN ? region->page : 0);

@@ -129,6 +129,7 @@ struct smem_region {
     int guards_refused, no_dump_refused, fork_refused, no_merge_refused,
         secret_memory_refused; /* errno */
 
+    bool stacks;               /* its secrets are stacks, on which threads run */
     smem_slot_secrets secrets; /* NULL: every slot holds one, that its slot describes */
     char *extra;               /* extra_bytes a slot, for the owner */
     size_t extra_bytes;
@@ -145,6 +146,7 @@ struct smem_region_plan {
     void *owner;
     unsigned stripe;
     int guards_refused; /* errno for which the owner fell back to UNGUARDED */
+    bool stacks;
     smem_slot_secrets secrets;
     size_t extra_bytes;
 };

@@ -15,7 +15,8 @@ static atomic_uint wipes;
 
 struct wiper {
     enum smem_wipe_extent extent;
-    int zeros; /* a descriptor of /dev/zero, or a negative errno */
+    bool stacks; /* at these now, and at nothing else */
+    int zeros;   /* a descriptor of /dev/zero, or a negative errno */
     size_t failed;
 };
 
@@ -104,15 +105,24 @@ static bool wipe_slot(const struct wiper *wiper, struct smem_region *region,
     return false;
 }
 
+/* Whoever stands on it needs it to go on. */
+static bool stands_on(const struct smem_region *region, uint32_t slot)
+{
+    const char *here = __builtin_frame_address(0), *data = smem_slot_data(region, slot);
+    return region->stacks && here >= data && here < data + region->slot_bytes;
+}
+
 static void wipe_region(struct smem_region *region, void *context)
 {
     struct wiper *wiper = context;
+    if (region->stacks != wiper->stacks)
+        return;
     uint32_t committed = atomic_load(&region->committed);
     for (uint32_t i = 0; i < committed; i++) {
         if (atomic_load(&region->object.state) != SMEM_REGION_LIVE)
             break;
         unsigned char state = atomic_load(&region->slots[i].state);
-        if (state != SMEM_SLOT_LIVE && state != SMEM_SLOT_HELD)
+        if ((state != SMEM_SLOT_LIVE && state != SMEM_SLOT_HELD) || stands_on(region, i))
             continue;
         if (!wipe_slot(wiper, region, i) && atomic_load(&region->slots[i].state) == state)
             wiper->failed++;
@@ -123,6 +133,8 @@ size_t smem_wipe_regions(enum smem_wipe_extent extent)
 {
     struct wiper wiper = {.extent = extent, .zeros = smem_kernel_open("/dev/zero")};
     atomic_fetch_add(&wipes, 1);
+    smem_region_each(wipe_region, &wiper);
+    wiper.stacks = true; /* last: a thread that loses its own may end the process */
     smem_region_each(wipe_region, &wiper);
     if (wiper.zeros >= 0)
         (void)smem_kernel_close(wiper.zeros); /* nothing was written to it */

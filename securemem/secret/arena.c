@@ -211,7 +211,7 @@ static int create(const securemem_arena_options *options, enum smem_arena_state 
         result = smem_fork_ready();
     if (result == 0)
         result = smem_canary_ready();
-    smem_fork_set_hook(inherit);
+    smem_fork_add_hook(inherit);
     void *object;
     if (result == 0)
         result = smem_pool_take(&pool, &object);

@@ -37,7 +37,8 @@ struct securemem_arena {
 
     securemem_arena_options options;
     uint64_t random;
-    bool low_told; /* on_low was called, and more did not remain since */
+    bool holds_stacks; /* and nothing else (region.h) */
+    bool low_told;     /* on_low was called, and more did not remain since */
     struct smem_page *pages[SMEM_SIZE_CLASSES];
     struct smem_region *classes[SMEM_CLASSES];
     struct smem_region *full;

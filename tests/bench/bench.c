@@ -14,6 +14,7 @@
 #include "capacity.h"
 #include "realtime.h"
 #include "report.h"
+#include "scratch.h"
 #include "sealed.h"
 #include "secretmem.h"
 
@@ -78,6 +79,7 @@ int main(int argc, char **argv)
     capacity_grow(packed, brief ? 100000 : capacity_most(10000000, 128));
     realtime_print(brief ? 3 : 21, (brief ? (size_t)64 : (size_t)1024) << 20);
     sealed_print(brief ? 1 : REPORT_ROUNDS, brief ? 0.5 : 8, brief ? 10000 : 1000000);
+    scratch_print(brief ? 1 : REPORT_ROUNDS, brief ? 0.5 : 8);
     secretmem_print(brief ? 1 : REPORT_ROUNDS, brief ? 0.5 : 8, brief ? 50 : 1000);
     if (picture != NULL && !report_draw(&report, picture)) {
         perror(picture);

@@ -55,6 +55,9 @@ static const int codes[FAULT_FUNCTIONS][MOST_CODES] = {
     [FAULT_SET_LENGTH] = {-EINVAL, -EFBIG, END},
     [FAULT_MAP_OVER] = {-EAGAIN, -ENOMEM, -EPERM, END},
     [FAULT_RESERVE_OVER] = {-ENOMEM, END},
+    [FAULT_ALTERNATE] = {-EPERM, -ENOSYS, END},
+    [FAULT_SET_ALTERNATE] = {-EPERM, -ENOMEM, END},
+    [FAULT_RUN_THREAD] = {-EAGAIN, -EPERM, END},
 };
 
 /* Second refusals, from the first fault on. */

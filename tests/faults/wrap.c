@@ -100,6 +100,9 @@ const char *fault_name(enum fault_function function)
         "ftruncate",
         "mmap of a file",
         "mmap over",
+        "sigaltstack",
+        "sigaltstack, setting",
+        "pthread_create",
         "nothing",
     };
     return names[function];

@@ -56,6 +56,9 @@ enum fault_function {
     FAULT_SET_LENGTH,
     FAULT_MAP_OVER,
     FAULT_RESERVE_OVER,
+    FAULT_ALTERNATE,
+    FAULT_SET_ALTERNATE,
+    FAULT_RUN_THREAD,
     FAULT_FUNCTIONS /* how many; also: none of them */
 };
 
