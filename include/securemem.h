@@ -44,6 +44,7 @@
 #include <securemem/scratch.h>
 #include <securemem/sealed.h>
 #include <securemem/secret.h>
+#include <securemem/transfer.h>
 #include <securemem/witness.h>
 
 #endif

@@ -12,6 +12,15 @@
  *   EBADMSG    bytes around a secret, or of a sealed one, were overwritten
  *   EOVERFLOW  more scopes are open on one secret than can be counted
  *   ENOKEY     the sealing key was wiped, or not inherited by this child
+ *
+ * and of what secrets are read from and written to (transfer.h):
+ *   ENOENT, EACCES, EISDIR, EBADF, EPIPE   as the system call says
+ *   EFAULT     the secret is closed
+ *   EFBIG      it is longer than the limit that was given
+ *   ENODATA    it ended before as many bytes as were asked for
+ *   ENOTTY     the process has no terminal
+ *   EINTR      a signal came while a passphrase was read
+ *   EIO        anything else; kernel_code has it
  */
 #ifndef SECUREMEM_ERROR_H
 #define SECUREMEM_ERROR_H

@@ -192,6 +192,16 @@ int smem_error_limit(const char *operation, int code, size_t needed, size_t limi
     return result;
 }
 
+int smem_error_file(const char *operation, int code, int kernel_code, const char *name,
+                    const char *remedy)
+{
+    if (holds > 0)
+        return -code;
+    int result = record(operation, code, kernel_code, 0);
+    say("%s: %s: %s; %s", operation, name, strerror(kernel_code), remedy);
+    return result;
+}
+
 int smem_error_unreadable(const char *path, int kernel_code)
 {
     int result = record(path, EPERM, -kernel_code, 0);

@@ -26,6 +26,13 @@ int smem_error_limit(const char *operation, int code, size_t needed, size_t limi
 int smem_error_unreadable(const char *path, int kernel_code);
 
 /*
+ * A file or descriptor refuses: -code, positive there, of the set; kernel_code is positive.
+ * name says which one, and remedy, static, what to do.
+ */
+int smem_error_file(const char *operation, int code, int kernel_code, const char *name,
+                    const char *remedy);
+
+/*
  * Between the two, refusals leave no record: while a refused call is undone the first
  * error is the one to tell.
  */

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: ISC */
+#include "transfer/stream.h"
+
+#include <errno.h>
+#include <securemem/secret.h>
+#include <securemem/transfer.h>
+#include <sodium.h>
+
+#include "kernel/file.h"
+#include "kernel/kernel.h"
+#include "region/error.h"
+
+/* What is asked for first where nothing is known of the length, and how that grows. */
+#define FIRST_BYTES 4096U
+#define GROWTH      2U
+
+securemem_arena *smem_stream_arena(securemem_arena *arena)
+{
+    return arena != NULL ? arena : securemem_default_arena();
+}
+
+/* Whether a refusal is none: a signal came, or there is nothing yet, which is waited for. */
+static bool is_passing(int result, int (*wait)(int), int descriptor)
+{
+    if (result == -EINTR)
+        return true;
+    if (result != -EAGAIN)
+        return false;
+    int waited = wait(descriptor);
+    return waited == 0 || waited == -EINTR;
+}
+
+int smem_stream_read(int descriptor, void *place, size_t size, size_t *got)
+{
+    *got = 0;
+    while (*got < size) {
+        long count = smem_kernel_read(descriptor, (char *)place + *got, size - *got);
+        if (count == 0)
+            return 0;
+        if (count > 0)
+            *got += (size_t)count;
+        else if (!is_passing((int)count, smem_kernel_wait_readable, descriptor))
+            return (int)count;
+    }
+    return 0;
+}
+
+static int narrowed(int code)
+{
+    switch (code) {
+    case ENOENT:
+    case EISDIR:
+    case EBADF:
+    case EFAULT:
+    case EPIPE:
+        return code;
+    case ENOTDIR:
+        return ENOENT;
+    case EACCES:
+    case EPERM:
+        return EACCES;
+    default:
+        return EIO;
+    }
+}
+
+int smem_stream_refuse(const char *operation, const char *name, int kernel_code)
+{
+    int code = narrowed(-kernel_code);
+    const char *remedy = "see kernel_code";
+    switch (code) {
+    case ENOENT:
+        remedy = "name one that exists";
+        break;
+    case EACCES:
+        remedy = "let this user read it";
+        break;
+    case EISDIR:
+        remedy = "it is a directory: name a file in it";
+        break;
+    case EBADF:
+        remedy = "the descriptor is not open for this";
+        break;
+    case EFAULT:
+        remedy = "the secret is closed: open it with securemem_open first";
+        break;
+    case EPIPE:
+        remedy = "whoever read it is gone";
+        break;
+    default:
+        break;
+    }
+    return smem_error_file(operation, code, -kernel_code, name, remedy);
+}
+
+int securemem_read_fd(int fd, void *secret, size_t size)
+{
+    static const char operation[] = "securemem_read_fd";
+    if (secret == NULL)
+        return smem_error_argument(operation, "secret is NULL");
+    size_t got;
+    int result = smem_stream_read(fd, secret, size, &got);
+    if (result == 0 && got == size)
+        return 0;
+    if (result != -EFAULT)
+        sodium_memzero(secret, size);
+    if (result != 0)
+        return smem_stream_refuse(operation, "the descriptor", result);
+    return smem_error_limit(operation, ENODATA, size, SIZE_MAX, got,
+                            "it ended before as many bytes as were asked for");
+}
+
+int securemem_write_fd(int fd, const void *secret, size_t size)
+{
+    static const char operation[] = "securemem_write_fd";
+    if (secret == NULL)
+        return smem_error_argument(operation, "secret is NULL");
+    const char *bytes = secret;
+    while (size > 0) {
+        long count = smem_kernel_write(fd, bytes, size);
+        if (count > 0) {
+            bytes += count;
+            size -= (size_t)count;
+        } else if (count == 0) {
+            return smem_stream_refuse(operation, "the descriptor", -EIO);
+        } else if (!is_passing((int)count, smem_kernel_wait_writable, fd)) {
+            return smem_stream_refuse(operation, "the descriptor", (int)count);
+        }
+    }
+    return 0;
+}
+
+/*
+ * One byte beyond those that are there tells whether it goes on: 1 and the byte, 0 at its
+ * end, or a negative errno. It alone is for a moment outside of a secret.
+ */
+static int read_one_more(int descriptor, volatile unsigned char *out)
+{
+    unsigned char byte = 0;
+    size_t got;
+    int result = smem_stream_read(descriptor, &byte, 1, &got);
+    *out = byte;
+    sodium_memzero(&byte, sizeof byte);
+    return result != 0 ? result : (int)got;
+}
+
+/* Room for more bytes than size, and no more than limit. */
+static size_t larger(size_t size, size_t limit)
+{
+    size_t more = size < FIRST_BYTES ? FIRST_BYTES : size;
+    return more > limit / GROWTH ? limit : more * GROWTH;
+}
+
+static int refuse_long(const char *operation, size_t limit)
+{
+    return smem_error_limit(operation, EFBIG, limit, limit, limit,
+                            "there are more bytes than the limit that was given; give a "
+                            "larger one if this is what you expect");
+}
+
+/* Fills *secret, of *size bytes, to the end; grows it where it goes on. */
+static int read_to_end(const char *operation, const char *name, int descriptor,
+                       unsigned char **secret, size_t *size, size_t limit)
+{
+    size_t room = *size;
+    *size = 0;
+    for (;;) {
+        size_t got;
+        int result = smem_stream_read(descriptor, *secret + *size, room - *size, &got);
+        *size += got;
+        if (result == 0 && *size < room)
+            return 0;
+        unsigned char byte = 0;
+        if (result == 0)
+            result = read_one_more(descriptor, &byte);
+        if (result < 0)
+            return smem_stream_refuse(operation, name, result);
+        if (result == 0)
+            return 0;
+        if (room >= limit)
+            return refuse_long(operation, limit);
+        room = larger(room, limit);
+        void *grown = securemem_realloc(*secret, room);
+        if (grown == NULL)
+            return -errno;
+        *secret = grown;
+        (*secret)[(*size)++] = byte;
+        *(volatile unsigned char *)&byte = 0;
+    }
+}
+
+void *smem_stream_read_all(const char *operation, const char *name,
+                           securemem_arena *arena, int descriptor, size_t expected,
+                           size_t limit)
+{
+    size_t size = expected == 0 ? FIRST_BYTES : expected;
+    if (size > limit)
+        size = limit;
+    size_t room = size;
+    unsigned char *secret = securemem_arena_alloc(arena, size);
+    if (secret == NULL)
+        return NULL;
+    int result = read_to_end(operation, name, descriptor, &secret, &size, limit);
+    if (result == 0 && size == room && room == expected)
+        return secret; /* as long as it was said to be: it never moved */
+    unsigned char *exact = result == 0 ? securemem_realloc(secret, size) : NULL;
+    if (exact != NULL)
+        return exact;
+    int code = result == 0 ? errno : -result;
+    securemem_free(secret);
+    errno = code;
+    return NULL;
+}

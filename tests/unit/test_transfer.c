@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: ISC */
+/* Secrets in and out: by descriptors, files, the environment, encodings. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "unit/unit.h"
+
+#define SIZE 5000
+
+static unsigned char wanted[SIZE];
+
+static void draw(void)
+{
+    for (size_t i = 0; i < SIZE; i++)
+        wanted[i] = (unsigned char)(i * 2654435761U >> 5);
+}
+
+/* A writer that gives a byte or a few at a time, with pauses in which signals come. */
+struct trickle {
+    int fd;
+    size_t length;
+    pthread_t reader;
+};
+
+static void ignore(int signal)
+{
+    (void)signal;
+}
+
+static void *trickle(void *argument)
+{
+    struct trickle *t = argument;
+    for (size_t done = 0; done < t->length;) {
+        size_t part = 1 + done % 97;
+        if (part > t->length - done)
+            part = t->length - done;
+        NEED(write(t->fd, wanted + done, part) == (ssize_t)part);
+        done += part;
+        if (done % 5 == 0)
+            NEED(pthread_kill(t->reader, SIGUSR1) == 0);
+    }
+    close(t->fd);
+    return NULL;
+}
+
+static void reads_are_whole_whatever_comes_between(void **state)
+{
+    (void)state;
+    const struct sigaction action = {.sa_handler = ignore};
+    assert_int_equal(sigaction(SIGUSR1, &action, NULL), 0);
+    for (int blocking = 0; blocking < 2; blocking++)
+        for (int sockets = 0; sockets < 2; sockets++) {
+            int ends[2];
+            assert_int_equal(
+                sockets ? socketpair(AF_UNIX, SOCK_STREAM, 0, ends) : pipe(ends), 0);
+            if (!blocking)
+                assert_int_equal(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+            struct trickle t = {ends[1], SIZE, pthread_self()};
+            pthread_t writer;
+            assert_int_equal(pthread_create(&writer, NULL, trickle, &t), 0);
+            unsigned char *secret = securemem_alloc(SIZE);
+            assert_int_equal(securemem_read_fd(ends[0], secret, SIZE), 0);
+            assert_memory_equal(secret, wanted, SIZE);
+            pthread_join(writer, NULL);
+            securemem_free(secret);
+            close(ends[0]);
+        }
+}
+
+static void what_ends_early_leaves_zeros(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    unsigned char *secret = securemem_alloc(100);
+    memset(secret, 0xee, 100);
+    assert_int_equal(write(ends[1], wanted, 99), 99);
+    close(ends[1]);
+    assert_int_equal(securemem_read_fd(ends[0], secret, 100), -ENODATA);
+    assert_true(all_bytes_are(secret, 100, 0));
+    assert_int_equal(securemem_last_error()->needed, 100);
+    assert_int_equal(securemem_last_error()->in_use, 99);
+    close(ends[0]);
+    assert_int_equal(securemem_read_fd(ends[0], secret, 100), -EBADF);
+    assert_int_equal(securemem_write_fd(ends[0], secret, 100), -EBADF);
+    assert_int_equal(securemem_read_fd(0, NULL, 1), -EINVAL);
+    assert_int_equal(securemem_write_fd(0, NULL, 1), -EINVAL);
+    securemem_free(secret);
+}
+
+static void a_closed_secret_is_named_as_the_reason(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    unsigned char *secret = securemem_alloc(16);
+    assert_int_equal(securemem_set_access(secret, SECUREMEM_NONE), 0);
+    assert_int_equal(write(ends[1], wanted, 16), 16);
+    assert_int_equal(securemem_read_fd(ends[0], secret, 16), -EFAULT);
+    assert_non_null(strstr(securemem_last_error()->message, "securemem_open"));
+    assert_int_equal(securemem_write_fd(ends[1], secret, 16), -EFAULT);
+    assert_int_equal(securemem_open(secret, SECUREMEM_WRITE), 0);
+    assert_int_equal(securemem_read_fd(ends[0], secret, 16), 0);
+    assert_memory_equal(secret, wanted, 16);
+    close(ends[0]);
+    close(ends[1]);
+    securemem_free(secret);
+}
+
+struct drain {
+    int fd;
+    unsigned char got[1 << 18];
+    size_t length;
+};
+
+static void *drain(void *argument)
+{
+    struct drain *d = argument;
+    for (ssize_t got; (got = read(d->fd, d->got + d->length, 333)) > 0;) {
+        d->length += (size_t)got;
+        usleep(20);
+    }
+    return NULL;
+}
+
+/* More than a pipe holds, to a slow reader, blocking or not. */
+static void writes_are_whole_whatever_the_reader_does(void **state)
+{
+    (void)state;
+    static struct drain d;
+    for (int blocking = 0; blocking < 2; blocking++) {
+        int ends[2];
+        assert_int_equal(pipe(ends), 0);
+        if (!blocking)
+            assert_int_equal(fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
+        d.fd = ends[0];
+        d.length = 0;
+        unsigned char *secret = securemem_random(NULL, sizeof d.got);
+        pthread_t reader;
+        assert_int_equal(pthread_create(&reader, NULL, drain, &d), 0);
+        assert_int_equal(securemem_write_fd(ends[1], secret, sizeof d.got), 0);
+        close(ends[1]);
+        pthread_join(reader, NULL);
+        assert_int_equal(d.length, sizeof d.got);
+        assert_memory_equal(d.got, secret, sizeof d.got);
+        close(ends[0]);
+        securemem_free(secret);
+    }
+}
+
+static void a_reader_that_is_gone_is_an_error(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    close(ends[0]);
+    void (*before)(int) = signal(SIGPIPE, SIG_IGN);
+    char *secret = securemem_alloc(10);
+    assert_int_equal(securemem_write_fd(ends[1], secret, 10), -EPIPE);
+    signal(SIGPIPE, before);
+    close(ends[1]);
+    securemem_free(secret);
+}
+
+static char directory[] = "/tmp/securemem-transfer-XXXXXX";
+static char path[64];
+
+static void write_file(size_t size, mode_t mode)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, wanted, size), size);
+    assert_int_equal(fchmod(fd, mode), 0);
+    close(fd);
+}
+
+static void a_file_is_a_secret_of_its_size(void **state)
+{
+    (void)state;
+    const size_t sizes[] = {0, 1, 32, 4095, 4096, 4097, SIZE};
+    size_t descriptors = view_descriptors();
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        write_file(sizes[i], 0600);
+        for (size_t limit = sizes[i]; limit <= sizes[i] + 1; limit++) {
+            unsigned char *secret = securemem_read_file(NULL, path, limit, NULL);
+            assert_non_null(secret);
+            assert_int_equal(securemem_size(secret), sizes[i]);
+            assert_memory_equal(secret, wanted, sizes[i]);
+            securemem_free(secret);
+        }
+        if (sizes[i] > 0) {
+            assert_null(securemem_read_file(NULL, path, sizes[i] - 1, NULL));
+            assert_int_equal(errno, EFBIG);
+        }
+    }
+    assert_int_equal(view_descriptors(), descriptors);
+}
+
+static void files_that_are_none_are_told_apart(void **state)
+{
+    (void)state;
+    assert_null(securemem_read_file(NULL, NULL, 1, NULL));
+    assert_int_equal(errno, EINVAL);
+    assert_null(securemem_read_file(NULL, "/nonexistent/file", 1, NULL));
+    assert_int_equal(errno, ENOENT);
+    assert_non_null(strstr(securemem_last_error()->message, "/nonexistent/file"));
+    assert_null(securemem_read_file(NULL, "/tmp", 1, NULL));
+    assert_int_equal(errno, EISDIR);
+}
+
+/* A file of /proc says that it has no bytes; a pipe says nothing; one grows meanwhile. */
+static void what_does_not_know_its_size_is_read_to_its_end(void **state)
+{
+    (void)state;
+    char proc[64];
+    snprintf(proc, sizeof proc, "/proc/self/status");
+    char *status = securemem_read_file(NULL, proc, 1 << 20, NULL);
+    assert_non_null(status);
+    assert_non_null(memmem(status, securemem_size(status), "VmLck:", 6));
+    securemem_free(status);
+
+    unlink(path);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        int fd = open(path, O_WRONLY | O_CLOEXEC);
+        for (size_t i = 0; i < 20; i++)
+            NEED(write(fd, wanted, SIZE) == SIZE);
+        _exit(0);
+    }
+    securemem_file_report report;
+    unsigned char *secret = securemem_read_file(NULL, path, 20 * SIZE, &report);
+    assert_non_null(secret);
+    assert_int_equal(securemem_size(secret), 20 * SIZE);
+    for (size_t i = 0; i < 20; i++)
+        assert_memory_equal(secret + i * SIZE, wanted, SIZE);
+    assert_int_equal(report.flaws, SECUREMEM_FILE_SPECIAL);
+    securemem_free(secret);
+    int ended;
+    assert_int_equal(waitpid(pid, &ended, 0), pid);
+    assert_int_equal(ended, 0);
+    unlink(path);
+}
+
+static void who_else_may_read_is_reported(void **state)
+{
+    (void)state;
+    const struct {
+        mode_t mode;
+        unsigned flaws;
+    } modes[] = {
+        {0600, 0},
+        {0400, 0},
+        {0640, SECUREMEM_FILE_READABLE},
+        {0604, SECUREMEM_FILE_READABLE},
+        {0620, SECUREMEM_FILE_WRITABLE},
+        {0666, SECUREMEM_FILE_READABLE | SECUREMEM_FILE_WRITABLE},
+    };
+    securemem_file_report report;
+    for (size_t i = 0; i < COUNT(modes); i++) {
+        write_file(10, modes[i].mode);
+        memset(&report, 0xff, sizeof report);
+        void *secret = securemem_read_file(NULL, path, 10, &report);
+        assert_non_null(secret);
+        assert_int_equal(report.flaws, modes[i].flaws);
+        assert_int_equal(report.mode, modes[i].mode);
+        assert_int_equal(report.owner, geteuid());
+        securemem_free(secret);
+    }
+    if (geteuid() == 0 && chown(path, 12345, 0) == 0) {
+        securemem_free(securemem_read_file(NULL, path, 10, &report));
+        assert_true((report.flaws & SECUREMEM_FILE_FOREIGN) != 0);
+    }
+    unlink(path);
+}
+
+static void a_credential_is_a_plain_file_of_its_directory(void **state)
+{
+    (void)state;
+    unsetenv("CREDENTIALS_DIRECTORY");
+    assert_null(securemem_read_credential(NULL, "secret", 100));
+    assert_int_equal(errno, ENOENT);
+    setenv("CREDENTIALS_DIRECTORY", "tmp", 1);
+    assert_null(securemem_read_credential(NULL, "secret", 100));
+    assert_int_equal(errno, EINVAL);
+    setenv("CREDENTIALS_DIRECTORY", directory, 1);
+    const char *names[] = {"", ".", "..", "../secret", "a/b", NULL};
+    for (size_t i = 0; i < COUNT(names); i++) {
+        assert_null(securemem_read_credential(NULL, names[i], 100));
+        assert_int_equal(errno, EINVAL);
+    }
+    write_file(30, 0400);
+    char link[64];
+    snprintf(link, sizeof link, "%s/link", directory);
+    assert_int_equal(symlink(path, link), 0);
+    assert_null(securemem_read_credential(NULL, "link", 100));
+    assert_int_equal(errno, EIO);
+    assert_int_equal(securemem_last_error()->kernel_code, ELOOP);
+    assert_null(securemem_read_credential(NULL, "none", 100));
+    assert_int_equal(errno, ENOENT);
+    unsigned char *secret = securemem_read_credential(NULL, "secret", 100);
+    assert_non_null(secret);
+    assert_int_equal(securemem_size(secret), 30);
+    assert_memory_equal(secret, wanted, 30);
+    securemem_free(secret);
+    unlink(link);
+    unlink(path);
+    unsetenv("CREDENTIALS_DIRECTORY");
+}
+
+static void encodings_go_both_ways_and_refuse_what_is_malformed(void **state)
+{
+    (void)state;
+    for (size_t size = 0; size < 100; size++) {
+        char *hex = securemem_to_hex(NULL, wanted, size);
+        char *base64 = securemem_to_base64(NULL, wanted, size);
+        char expected[512];
+        assert_string_equal(hex, sodium_bin2hex(expected, sizeof expected, wanted, size));
+        assert_int_equal(securemem_size(hex), 2 * size + 1);
+        assert_string_equal(base64,
+                            sodium_bin2base64(expected, sizeof expected, wanted, size,
+                                              sodium_base64_VARIANT_ORIGINAL));
+        unsigned char *one = securemem_from_hex(NULL, hex, strlen(hex));
+        unsigned char *two = securemem_from_base64(NULL, base64, strlen(base64));
+        assert_true(one != NULL && two != NULL);
+        assert_int_equal(securemem_size(one), size);
+        assert_int_equal(securemem_size(two), size);
+        assert_memory_equal(one, wanted, size);
+        assert_memory_equal(two, wanted, size);
+        securemem_free(hex);
+        securemem_free(base64);
+        securemem_free(one);
+        securemem_free(two);
+    }
+    size_t secrets = budget_now().secrets;
+    const char *not_hex[] = {"abc", "zz", "ab ", "ab\n", " ab", "0x12"};
+    for (size_t i = 0; i < COUNT(not_hex); i++) {
+        assert_null(securemem_from_hex(NULL, not_hex[i], strlen(not_hex[i])));
+        assert_int_equal(errno, EINVAL);
+    }
+    const char *not_base64[] = {"QQ",   "QQ=",    "Q===", "QUI",
+                                "QU B", "QQ==\n", "QR==", "_-=="};
+    for (size_t i = 0; i < COUNT(not_base64); i++) {
+        assert_null(securemem_from_base64(NULL, not_base64[i], strlen(not_base64[i])));
+        assert_int_equal(errno, EINVAL);
+    }
+    assert_null(securemem_from_hex(NULL, NULL, 2));
+    assert_null(securemem_to_hex(NULL, NULL, 2));
+    assert_int_equal(budget_now().secrets, secrets);
+}
+
+static void random_secrets_differ(void **state)
+{
+    (void)state;
+    unsigned char *one = securemem_random(NULL, 32), *two = securemem_random(NULL, 32);
+    assert_true(one != NULL && two != NULL);
+    assert_memory_not_equal(one, two, 32);
+    securemem_free(one);
+    securemem_free(two);
+}
+
+static int prepare(void **state)
+{
+    (void)state;
+    draw();
+    if (mkdtemp(directory) == NULL)
+        return -1;
+    snprintf(path, sizeof path, "%s/secret", directory);
+    return 0;
+}
+
+static int clean(void **state)
+{
+    (void)state;
+    unlink(path);
+    return rmdir(directory);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_are_whole_whatever_comes_between),
+        cmocka_unit_test(what_ends_early_leaves_zeros),
+        cmocka_unit_test(a_closed_secret_is_named_as_the_reason),
+        cmocka_unit_test(writes_are_whole_whatever_the_reader_does),
+        cmocka_unit_test(a_reader_that_is_gone_is_an_error),
+        cmocka_unit_test(a_file_is_a_secret_of_its_size),
+        cmocka_unit_test(files_that_are_none_are_told_apart),
+        cmocka_unit_test(what_does_not_know_its_size_is_read_to_its_end),
+        cmocka_unit_test(who_else_may_read_is_reported),
+        cmocka_unit_test(a_credential_is_a_plain_file_of_its_directory),
+        cmocka_unit_test(encodings_go_both_ways_and_refuse_what_is_malformed),
+        cmocka_unit_test(random_secrets_differ),
+    };
+    return skip_status(cmocka_run_group_tests(tests, prepare, clean),
+                       sizeof(tests) / sizeof *(tests));
+}
