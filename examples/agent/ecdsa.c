@@ -98,7 +98,7 @@ free_parsed:
     {                                                                                    \
         .name = "ecdsa-sha2-nistp" #bits, .fields = 3, .publics = 2,                     \
         .order = {CURVE, POINT}, .sign = sign, .verify = verify, .curve = "nistp" #bits, \
-        .group = "P-" #bits, .digest = hash, .bytes = ((bits) + 7) / 8                   \
+        .group = "P-" #bits, .digest = (hash), .bytes = ((bits) + 7) / 8                 \
     }
 
 const struct kind kind_ecdsa[3] = {KIND(256, "SHA256"), KIND(384, "SHA384"),

@@ -21,8 +21,8 @@
 
 static struct reply frame;
 
-static void keypair(uint32_t number, unsigned char public_key[crypto_sign_PUBLICKEYBYTES],
-                    unsigned char secret_key[crypto_sign_SECRETKEYBYTES])
+static void derive(uint32_t number, unsigned char public_key[crypto_sign_PUBLICKEYBYTES],
+                   unsigned char secret_key[crypto_sign_SECRETKEYBYTES])
 {
     unsigned char seed[crypto_sign_SEEDBYTES] = {KNOWN_SEED};
     memcpy(seed + 1, &number, sizeof number);
@@ -33,7 +33,7 @@ static void put_add(uint8_t type, uint32_t number)
 {
     unsigned char public_key[crypto_sign_PUBLICKEYBYTES];
     unsigned char secret_key[crypto_sign_SECRETKEYBYTES];
-    keypair(number, public_key, secret_key);
+    derive(number, public_key, secret_key);
     dial_begin(&frame, type);
     reply_text(&frame, NAME);
     reply_string(&frame, (struct span){public_key, sizeof public_key});
@@ -45,7 +45,7 @@ static void put_blob(uint32_t number)
 {
     unsigned char public_key[crypto_sign_PUBLICKEYBYTES];
     unsigned char secret_key[crypto_sign_SECRETKEYBYTES];
-    keypair(number, public_key, secret_key);
+    derive(number, public_key, secret_key);
     size_t begun = reply_begin(&frame);
     reply_text(&frame, NAME);
     reply_string(&frame, (struct span){public_key, sizeof public_key});
@@ -184,7 +184,7 @@ static void sign_with_all(const int fds[CLIENTS])
         reply_u32(&frame, 0);
         reply_end(&frame, 0);
         struct span answer = dial_ask(fds[i % CLIENTS], &frame, DIAL_SIGNED);
-        keypair(i, public_key, secret_key);
+        derive(i, public_key, secret_key);
         if (!wire_string(&answer, &whole) || !wire_string(&whole, &name) ||
             !wire_string(&whole, &signature) || !wire_is(name, NAME) ||
             signature.size != crypto_sign_BYTES ||
