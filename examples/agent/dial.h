@@ -26,6 +26,8 @@ enum {
     DIAL_ADD = 17,
     DIAL_REMOVE = 18,
     DIAL_REMOVE_ALL = 19,
+    DIAL_LOCK = 22,
+    DIAL_UNLOCK = 23,
     DIAL_ADD_CONSTRAINED = 25,
     DIAL_EXTENSION = 27
 };

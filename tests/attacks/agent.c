@@ -3,8 +3,9 @@
  * Attack: examples/agent, the program itself, after clients gave it keys and had it sign with
  * each: its memory and registers by ptrace(2), and the most that a debugger dumps of it
  * (gcore -a). No piece of a private key may be there, of Ed25519 seeds and scalars, of an
- * ECDSA number, of RSA's exponent and factors, in either order of bytes. Control: the same
- * program and steps, with malloc in the place of the library (agent_ordinary.c).
+ * ECDSA number, of RSA's exponent and factors, in either order of bytes, nor of the
+ * passphrase that it was locked with. Control: the same program and steps, with malloc in the
+ * place of the library (agent_ordinary.c).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,11 +21,12 @@
 #include "attacks/guardian.h"
 #include "attacks/scan.h"
 
-#define ED25519_KEYS 10U
-#define SEED_BYTES   32U
-#define RSA_BITS     2048U
-#define NUMBER_MOST  (RSA_BITS / 8 + 1)
-#define RSA_SHA2_512 4U
+#define ED25519_KEYS     10U
+#define SEED_BYTES       32U
+#define RSA_BITS         2048U
+#define NUMBER_MOST      (RSA_BITS / 8 + 1)
+#define RSA_SHA2_512     4U
+#define PASSPHRASE_BYTES 40U
 
 /* What must not be found: up to 64 bytes of each private value. */
 struct value {
@@ -33,7 +35,7 @@ struct value {
     unsigned char bytes[MARKER_BYTES];
     size_t length;
 };
-static struct value values[2 * ED25519_KEYS + 2 * 4];
+static struct value values[2 * ED25519_KEYS + 2 * 4 + 1];
 static size_t values_count;
 
 static struct reply frames[ED25519_KEYS + 2]; /* that add a key, */
@@ -152,6 +154,14 @@ static void make_ecdsa(void)
     EVP_PKEY_free(key);
 }
 
+static unsigned char passphrase[PASSPHRASE_BYTES];
+
+static void make_passphrase(void)
+{
+    randombytes_buf(passphrase, sizeof passphrase);
+    keep("passphrase", true, passphrase, sizeof passphrase);
+}
+
 static void make_keys(void)
 {
     values_count = keys_count = 0;
@@ -159,6 +169,7 @@ static void make_keys(void)
         make_ed25519();
     make_rsa();
     make_ecdsa();
+    make_passphrase();
 }
 
 struct plan {
@@ -186,7 +197,10 @@ static void await_socket(const char *path)
         usleep(10000);
 }
 
-/* The clients are a process of their own: the test waits for the agent meanwhile. */
+/*
+ * The clients, who lock and unlock it at the end, are a process of their own: the test waits
+ * for the agent meanwhile.
+ */
 static void drive(const struct plan *plan, pid_t agent)
 {
     static const unsigned char data[] = "what everyone may read";
@@ -202,6 +216,12 @@ static void drive(const struct plan *plan, pid_t agent)
         reply_end(&sign, 0);
         (void)dial_ask(fd, &sign, DIAL_SIGNED);
         (void)dial_ask(fd, &sign, DIAL_SIGNED);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        dial_begin(&sign, i == 0 ? DIAL_LOCK : DIAL_UNLOCK);
+        reply_string(&sign, (struct span){passphrase, sizeof passphrase});
+        reply_end(&sign, 0);
+        (void)dial_ask(fd, &sign, DIAL_SUCCESS);
     }
     usleep(50000); /* it waits for what comes next */
     kill(agent, SIGSTOP);
