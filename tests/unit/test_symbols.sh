@@ -45,7 +45,7 @@ check_symbols() {
     lacks -vE '^(securemem|smem)_' "$work/archive"
     holds "every external symbol of the archive begins with securemem_ or smem_"
 
-    sed -n 's/^    \(securemem_[a-z_]*\);$/\1/p' "$source/securemem/securemem.map" |
+    sed -n 's/^    \(securemem_[a-z0-9_]*\);$/\1/p' "$source/securemem/securemem.map" |
         sort >"$work/wanted"
     nm --dynamic --extern-only --defined-only --format=posix "$shared" |
         awk '{ print $1 }' | sed 's/@.*//' | grep -v '^SECUREMEM_' | sort >"$work/given"

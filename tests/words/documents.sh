@@ -21,7 +21,7 @@ fi
 # Every public function and every message of misuse is in the manual.
 list=$(mktemp)
 trap 'rm -f "$list"' EXIT
-sed -n 's/^ *\(securemem_[a-z_]*\);$/\1/p' securemem/securemem.map >"$list"
+sed -n 's/^ *\(securemem_[a-z0-9_]*\);$/\1/p' securemem/securemem.map >"$list"
 while read -r name; do
     grep -rq "\\b$name\\b" "$manual" || complain "$manual: $name is missing"
     grep -rq "\\b$name\\b" include || complain "include: $name is missing"
