@@ -21,6 +21,8 @@ static void show(int terminal, const char *text)
     size_t length = strlen(text);
     while (length > 0) {
         long count = smem_kernel_write(terminal, text, length);
+        if (count == -EINTR)
+            continue;
         if (count <= 0)
             return;
         text += count;

@@ -103,6 +103,17 @@ const char *fault_name(enum fault_function function)
         "sigaltstack",
         "sigaltstack, setting",
         "pthread_create",
+        "open of a file",
+        "open of a directory",
+        "openat",
+        "fstat",
+        "poll to read",
+        "poll to write",
+        "open of /dev/tty",
+        "tcsetattr",
+        "sigaction of all",
+        "poll of a terminal",
+        "tcsetattr back",
         "nothing",
     };
     return names[function];
