@@ -33,7 +33,7 @@
 
 #define MEMORY_MIB   1024
 #define BOOTS        3
-#define SECONDS      200
+#define SECONDS      500
 #define MARKER_BYTES 64
 #define MOST_LOOKS   8
 #define SKIP_EXIT    77

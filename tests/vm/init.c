@@ -69,6 +69,8 @@ int main(void)
     mount_at("/proc", "proc");
     mount_at("/sys", "sysfs");
     mount_at("/dev", "devtmpfs");
+    mount_at("/dev/pts", "devpts");
+    mount_at("/dev/shm", "tmpfs");
     mkdir("/tmp", 01777); /* in memory, as all here */
     set_limits();
     struct utsname name;
