@@ -250,6 +250,34 @@ static void no_memory_becomes_executable(void **state)
     CHILD_PASSES(try_new_code, NULL);
 }
 
+static bool is_mergeable(const void *address)
+{
+    struct view view;
+    NEED(view_at(address, &view));
+    return view_has(&view, "mg");
+}
+
+static int try_merging(void *argument)
+{
+    (void)argument;
+    if (prctl(PR_SET_MEMORY_MERGE, 1UL, 0UL, 0UL, 0UL) != 0)
+        return SKIP_EXIT;
+    const size_t length = 2 * view_page_size();
+    char *before =
+        mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    NEED(before != MAP_FAILED && is_mergeable(before)); /* the control */
+    NEED(securemem_process_harden(SECUREMEM_HARDEN_NOT_MERGED, NULL) == 0);
+    char *after = mmap(NULL, length, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    NEED(after != MAP_FAILED && !is_mergeable(after) && !is_mergeable(before));
+    return 0;
+}
+
+static void no_page_is_merged(void **state)
+{
+    (void)state;
+    CHILD_PASSES(try_merging, NULL);
+}
+
 static bool may_open_own_pagemap(void)
 {
     int file = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
@@ -321,6 +349,7 @@ int main(void)
         cmocka_unit_test(what_is_not_asked_for_is_not_done),
         cmocka_unit_test(a_sandbox_that_refuses_is_told_and_stops_nothing_else),
         cmocka_unit_test(no_memory_becomes_executable),
+        cmocka_unit_test(no_page_is_merged),
         cmocka_unit_test(an_audit_works_undumpable_where_one_came_before),
         cmocka_unit_test(no_new_privs_is_of_the_thread_and_those_it_starts),
     };
