@@ -59,6 +59,14 @@ enum fault_function {
     FAULT_ALTERNATE,
     FAULT_SET_ALTERNATE,
     FAULT_RUN_THREAD,
+    FAULT_HAS_NO_CORE,
+    FAULT_SET_NO_CORE,
+    FAULT_HAS_RENOUNCED,
+    FAULT_RENOUNCE,
+    FAULT_AT_QUICK_EXIT,
+    FAULT_SET_FATAL,
+    FAULT_UNSET_FATAL,
+    FAULT_IS_DEFAULT,
     FAULT_FUNCTIONS /* how many; also: none of them */
 };
 
