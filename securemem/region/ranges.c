@@ -9,167 +9,44 @@
 #include "region/epoch.h"
 #include "region/error.h"
 #include "region/locks.h"
+#include "region/marks.h"
 #include "region/metadata.h"
 #include "region/registry.h"
 
-/*
- * From at to the next mark the pages are held count times; before the first, and behind the
- * last, 0 times. Marks side by side differ in their counts, but while a call is at work.
- * A treap: ordered by at, and as a heap by rank, which is as good as random.
- */
-struct mark {
-    struct smem_pool_object object;
-    struct mark *lower, *higher;
-    uintptr_t at;
-    size_t count;
-    uint64_t rank;
-};
-
 /* All of it is guarded by the ranges' lock. */
-static struct smem_pool pool = {.object_size = sizeof(struct mark),
-                                .lasting = sizeof(struct smem_pool_object)};
-static struct mark *root;
-static size_t held;
+static size_t held;         /* the bytes whose count is not 0 */
 static uint32_t held_epoch; /* the process that holds them */
-
-/* The finalizer of splitmix64 (Steele, Lea, Flood 2014). */
-static uint64_t rank_of(uintptr_t at)
-{
-    uint64_t x = at;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
-    return x ^ (x >> 31);
-}
-
-/* The last mark at or before the address; NULL where there is none. */
-static struct mark *mark_before(uintptr_t at)
-{
-    struct mark *found = NULL;
-    for (struct mark *m = root; m != NULL;) {
-        if (m->at <= at)
-            found = m;
-        m = m->at <= at ? m->higher : m->lower;
-    }
-    return found;
-}
-
-/* The first mark behind the address. */
-static struct mark *mark_behind(uintptr_t at)
-{
-    struct mark *found = NULL;
-    for (struct mark *m = root; m != NULL;) {
-        if (m->at > at)
-            found = m;
-        m = m->at > at ? m->lower : m->higher;
-    }
-    return found;
-}
-
-static size_t count_at(uintptr_t at)
-{
-    const struct mark *mark = mark_before(at);
-    return mark == NULL ? 0 : mark->count;
-}
-
-/* Goes down to where its rank puts it, and splits what was there. */
-static void insert(struct mark *mark)
-{
-    struct mark **link = &root;
-    while (*link != NULL && (*link)->rank >= mark->rank)
-        link = mark->at < (*link)->at ? &(*link)->lower : &(*link)->higher;
-    struct mark *rest = *link, **lower = &mark->lower, **higher = &mark->higher;
-    *link = mark;
-    while (rest != NULL) {
-        if (rest->at < mark->at) {
-            *lower = rest;
-            lower = &rest->higher;
-            rest = *lower;
-        } else {
-            *higher = rest;
-            higher = &rest->lower;
-            rest = *higher;
-        }
-    }
-    *lower = NULL;
-    *higher = NULL;
-}
-
-/* Joins what is below it in its place. */
-static void take_out(struct mark *mark)
-{
-    struct mark **link = &root, *lower = mark->lower, *higher = mark->higher;
-    while (*link != mark)
-        link = mark->at < (*link)->at ? &(*link)->lower : &(*link)->higher;
-    while (lower != NULL && higher != NULL) {
-        if (lower->rank >= higher->rank) {
-            *link = lower;
-            link = &lower->higher;
-            lower = *link;
-        } else {
-            *link = higher;
-            link = &higher->lower;
-            higher = *link;
-        }
-    }
-    *link = lower != NULL ? lower : higher;
-    smem_pool_give(&pool, mark);
-}
-
-/* A mark there, which changes no count. 0 or a negative errno, recorded. */
-static int cut(uintptr_t at)
-{
-    const struct mark *before = mark_before(at);
-    if (before != NULL && before->at == at)
-        return 0;
-    void *object;
-    int result = smem_pool_take(&pool, &object);
-    if (result != 0)
-        return result;
-    struct mark *mark = object;
-    mark->at = at;
-    mark->count = before == NULL ? 0 : before->count;
-    mark->rank = rank_of(at);
-    insert(mark);
-    return 0;
-}
-
-/* A mark that changes no count goes. */
-static void mend(uintptr_t at)
-{
-    struct mark *mark = mark_before(at);
-    if (mark != NULL && mark->at == at && count_at(at - 1) == mark->count)
-        take_out(mark);
-}
 
 static int cut_both(uintptr_t start, uintptr_t end)
 {
-    int result = cut(start);
+    int result = smem_mark_cut(start);
     if (result == 0)
-        result = cut(end);
+        result = smem_mark_cut(end);
     if (result != 0)
-        mend(start);
+        smem_mark_mend(start);
     return result;
 }
 
 /* Calls visit with each mark of a range that was cut, and where the next one is. */
 static int each(uintptr_t start, uintptr_t end,
-                int (*visit)(struct mark *mark, uintptr_t next, void *context),
+                int (*visit)(struct smem_mark *mark, uintptr_t next, void *context),
                 void *context)
 {
     int result = 0;
-    for (struct mark *m = mark_before(start); result == 0 && m != NULL && m->at < end;) {
-        struct mark *next = mark_behind(m->at);
+    for (struct smem_mark *m = smem_mark_before(start);
+         result == 0 && m != NULL && m->at < end;) {
+        struct smem_mark *next = smem_mark_behind(m->at);
         result = visit(m, next->at, context); /* the range's end is a mark */
         m = next;
     }
     return result;
 }
 
-static int mend_one(struct mark *mark, uintptr_t next, void *context)
+static int mend_one(struct smem_mark *mark, uintptr_t next, void *context)
 {
     (void)next;
     (void)context;
-    mend(mark->at);
+    smem_mark_mend(mark->at);
     return 0;
 }
 
@@ -177,10 +54,10 @@ static int mend_one(struct mark *mark, uintptr_t next, void *context)
 static void mend_all(uintptr_t start, uintptr_t end)
 {
     (void)each(start, end, mend_one, NULL);
-    mend(end);
+    smem_mark_mend(end);
 }
 
-static int add(struct mark *mark, uintptr_t next, void *context)
+static int add(struct smem_mark *mark, uintptr_t next, void *context)
 {
     (void)context;
     if (mark->count++ == 0)
@@ -188,7 +65,7 @@ static int add(struct mark *mark, uintptr_t next, void *context)
     return 0;
 }
 
-static int subtract(struct mark *mark, uintptr_t next, void *context)
+static int subtract(struct smem_mark *mark, uintptr_t next, void *context)
 {
     (void)context;
     if (mark->count > 0 && --mark->count == 0)
@@ -250,7 +127,7 @@ static int lock(uintptr_t start, uintptr_t end)
     return refuse_lock(start, end, result);
 }
 
-static int lock_free(struct mark *mark, uintptr_t next, void *context)
+static int lock_free(struct smem_mark *mark, uintptr_t next, void *context)
 {
     uintptr_t *done = context;
     int result = mark->count > 0 ? 0 : lock(mark->at, next);
@@ -259,7 +136,7 @@ static int lock_free(struct mark *mark, uintptr_t next, void *context)
     return result;
 }
 
-static int unlock_free(struct mark *mark, uintptr_t next, void *context)
+static int unlock_free(struct smem_mark *mark, uintptr_t next, void *context)
 {
     const uintptr_t *done = context;
     if (mark->count == 0 && next <= *done)
@@ -267,7 +144,7 @@ static int unlock_free(struct mark *mark, uintptr_t next, void *context)
     return 0;
 }
 
-static int unlock_last(struct mark *mark, uintptr_t next, void *context)
+static int unlock_last(struct smem_mark *mark, uintptr_t next, void *context)
 {
     uintptr_t *done = context;
     int result = mark->count > 1 ? 0 : unlock(mark->at, next);
@@ -277,7 +154,7 @@ static int unlock_last(struct mark *mark, uintptr_t next, void *context)
 }
 
 /* What is refused now is not locked any more, and not held. */
-static int lock_again(struct mark *mark, uintptr_t next, void *context)
+static int lock_again(struct smem_mark *mark, uintptr_t next, void *context)
 {
     const uintptr_t *done = context;
     if (mark->count == 1 && next <= *done && lock(mark->at, next) != 0)
@@ -287,9 +164,9 @@ static int lock_again(struct mark *mark, uintptr_t next, void *context)
 
 static bool is_held(uintptr_t start, uintptr_t end)
 {
-    const struct mark *mark = mark_before(start);
+    const struct smem_mark *mark = smem_mark_before(start);
     while (mark != NULL && mark->count > 0) {
-        mark = mark_behind(mark->at);
+        mark = smem_mark_behind(mark->at);
         if (mark == NULL || mark->at >= end)
             return mark != NULL;
     }
@@ -301,8 +178,7 @@ static void begin(void)
     smem_lock_ranges();
     if (held_epoch == smem_epoch())
         return;
-    while (root != NULL)
-        take_out(root);
+    smem_mark_forget_all();
     held = 0;
     held_epoch = smem_epoch();
 }
@@ -380,9 +256,9 @@ int smem_range_each_free(uintptr_t start, uintptr_t end,
 {
     int result = 0;
     while (start < end && result == 0) {
-        const struct mark *next = mark_behind(start);
+        const struct smem_mark *next = smem_mark_behind(start);
         uintptr_t to = next == NULL || next->at > end ? end : next->at;
-        if (held_epoch != smem_epoch() || count_at(start) == 0)
+        if (held_epoch != smem_epoch() || smem_mark_count(start) == 0)
             result = visit(start, to, context);
         start = to;
     }
@@ -395,9 +271,9 @@ int smem_range_each_held(int (*visit)(uintptr_t start, uintptr_t end, void *cont
     int result = 0;
     if (held_epoch != smem_epoch())
         return 0;
-    for (const struct mark *m = mark_behind(0), *next; m != NULL && result == 0;
+    for (const struct smem_mark *m = smem_mark_behind(0), *next; m != NULL && result == 0;
          m = next) {
-        next = mark_behind(m->at);
+        next = smem_mark_behind(m->at);
         if (m->count > 0)
             result = visit(m->at, next->at, context);
     }
@@ -409,19 +285,17 @@ size_t smem_range_bytes(void)
     return held_epoch == smem_epoch() ? held : 0;
 }
 
+static int sum(uintptr_t start, uintptr_t end, void *context)
+{
+    *(size_t *)context += end - start;
+    return 0;
+}
+
 void smem_range_check(void)
 {
-    size_t sum = 0, before = 0;
-    for (const struct mark *m = mark_behind(0), *next; m != NULL; m = next) {
-        next = mark_behind(m->at);
-        bool ordered =
-            (m->lower == NULL || (m->lower->at < m->at && m->lower->rank <= m->rank)) &&
-            (m->higher == NULL || (m->higher->at > m->at && m->higher->rank <= m->rank));
-        if (!ordered || m->count == before || (next == NULL && m->count != 0))
-            abort();
-        sum += m->count == 0 ? 0 : next->at - m->at;
-        before = m->count;
-    }
-    if (sum != held)
+    size_t bytes = 0;
+    smem_mark_check();
+    (void)smem_range_each_held(sum, &bytes);
+    if (bytes != smem_range_bytes())
         abort();
 }

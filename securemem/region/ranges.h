@@ -3,13 +3,13 @@
  * How often each page is held locked by those who are not regions: mlock(2) does not nest,
  * and one munlock(2) ends the lock of every owner.
  *
- * A tree of the addresses at which the count changes; logarithmic in how many they are,
- * and linear in those that lie in the range:
+ * Marks where the count changes (marks.h): a call is logarithmic in how many there are, and
+ * linear in those that lie in its range:
  *
  *      count     0   |  1  |    2    |  1  |   0
  *      address       a     b         c     d
  *
- * A forked child has no locks, and begins with an empty tree.
+ * A forked child has no locks, and begins without marks.
  */
 #ifndef SMEM_RANGES_H
 #define SMEM_RANGES_H
@@ -51,7 +51,7 @@ int smem_range_each_held(int (*visit)(uintptr_t start, uintptr_t end, void *cont
 /* How many bytes are held. */
 size_t smem_range_bytes(void);
 
-/* Aborts where the tree is not one, or its sums are not those of its counts. */
+/* Aborts where the marks are not what they should be, or their sum. */
 void smem_range_check(void);
 
 #endif
