@@ -39,6 +39,7 @@
 #include <securemem/arena.h>
 #include <securemem/error.h>
 #include <securemem/misuse.h>
+#include <securemem/process.h>
 #include <securemem/protection.h>
 #include <securemem/realtime.h>
 #include <securemem/scratch.h>

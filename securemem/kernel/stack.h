@@ -3,8 +3,12 @@
 #ifndef SMEM_STACK_KERNEL_H
 #define SMEM_STACK_KERNEL_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+
+/* The flag of no alternate signal stack. */
+#define SMEM_ALTERNATE_NONE SS_DISABLE
 
 /* The alternate signal stack of the calling thread. */
 struct smem_alternate {

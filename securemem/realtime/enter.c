@@ -11,6 +11,7 @@
 #include "region/error.h"
 #include "region/locks.h"
 #include "region/metadata.h"
+#include "region/ranges.h"
 #include "region/region.h"
 
 static const char operation[] = "securemem_rt_enter";
@@ -146,12 +147,14 @@ static int prepare(struct entering *e, void *start, size_t length, bool apart)
         return result;
     }
     range->locked = true;
-    if (smem_kernel_is_locked(pages, to - from) == 1)
-        return 0;
-    return smem_error_own(
-        operation, ENOTSUP,
-        "mlock succeeds, but the kernel has no lock there: a sandbox or "
-        "an emulator pretends to it");
+    if (smem_kernel_is_locked(pages, to - from) != 1)
+        return smem_error_own(
+            operation, ENOTSUP,
+            "mlock succeeds, but the kernel has no lock there: a sandbox or "
+            "an emulator pretends to it");
+    result = smem_range_hold(from, to);
+    range->held = result == 0;
+    return result;
 }
 
 static int prepare_ranges(struct entering *e)

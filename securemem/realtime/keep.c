@@ -7,8 +7,10 @@
 #include "kernel/procfs.h"
 #include "region/commit.h"
 #include "region/error.h"
+#include "region/locks.h"
 #include "region/memlock.h"
 #include "region/metadata.h"
+#include "region/ranges.h"
 #include "region/registry.h"
 
 /* Mappings that may be made between counting them and noting them. */
@@ -40,13 +42,19 @@ static int each_foreign(uintptr_t start, uintptr_t end,
     return 0;
 }
 
-static int note_one(uintptr_t start, uintptr_t end, void *context)
+static int note_free(uintptr_t start, uintptr_t end, void *context)
 {
     struct smem_keeping *keeping = context;
     if (keeping->count == keeping->room)
         return -EAGAIN;
     keeping->kept[keeping->count++] = (struct smem_kept){start, end};
     return 0;
+}
+
+/* What is held stays by its count, for as long as that is not 0. */
+static int note_one(uintptr_t start, uintptr_t end, void *context)
+{
+    return smem_range_each_free(start, end, note_free, context);
 }
 
 static int note_locked(const struct smem_proc_map *map, void *context)
@@ -88,7 +96,7 @@ void smem_keep_end(struct smem_keeping *keeping)
 
 size_t smem_keep_bytes(const struct smem_keeping *keeping)
 {
-    size_t bytes = 0;
+    size_t bytes = smem_range_bytes();
     for (size_t i = 0; i < keeping->count; i++)
         bytes += keeping->kept[i].end - keeping->kept[i].start;
     return bytes;
@@ -100,14 +108,19 @@ struct unlocking {
     int result;
 };
 
-static void unlock(struct unlocking *unlocking, uintptr_t start, uintptr_t end)
+static int unlock_free(uintptr_t start, uintptr_t end, void *context)
 {
-    if (start >= end)
-        return;
+    struct unlocking *unlocking = context;
     int result = smem_kernel_unlock((void *)start, end - start); /* NOLINT: an address */
     /* What another thread unmapped meanwhile, or a mapping that cannot be locked. */
     if (result != 0 && result != -ENOMEM && unlocking->result == 0)
         unlocking->result = result;
+    return 0;
+}
+
+static void unlock(struct unlocking *unlocking, uintptr_t start, uintptr_t end)
+{
+    (void)smem_range_each_free(start, end, unlock_free, unlocking);
 }
 
 static int unlock_foreign(uintptr_t start, uintptr_t end, void *context)
@@ -182,7 +195,9 @@ int smem_keep_unlock_range(const struct smem_keeping *keeping, uintptr_t start,
                            uintptr_t end)
 {
     struct unlocking unlocking = {.keeping = keeping};
+    smem_lock_ranges();
     (void)each_foreign(start, end, unlock_foreign, &unlocking);
+    smem_unlock_ranges();
     return unlocking.result;
 }
 
@@ -199,10 +214,17 @@ static void lock_region(struct smem_region *region, void *context)
     each_locked(region, lock_stretch, context);
 }
 
+static int lock_held(uintptr_t start, uintptr_t end, void *context)
+{
+    lock_stretch(context, (char *)start, (char *)end); /* NOLINT: addresses */
+    return 0;
+}
+
 int smem_keep_lock_again(const struct smem_keeping *keeping)
 {
     int result = 0;
     smem_region_each(lock_region, &result);
+    (void)smem_range_each_held(lock_held, &result);
     for (size_t i = 0; i < keeping->count; i++)
         lock_stretch(&result, (char *)keeping->kept[i].start, /* NOLINT: addresses */
                      (char *)keeping->kept[i].end);           /* NOLINT */

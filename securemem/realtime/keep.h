@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What stays locked when the mode ends: secrets, as their regions have it, and what the
- * program had locked before it entered.
+ * What stays locked when the mode ends: secrets, as their regions have it, what is held
+ * (region/ranges.h), and what the program had locked before it entered.
  */
 #ifndef SMEM_RT_KEEP_H
 #define SMEM_RT_KEEP_H
@@ -18,7 +18,7 @@ struct smem_keeping {
     size_t count, room;
 };
 
-/* Notes what is locked now, but for secrets. 0 or a negative errno, recorded. */
+/* With every lock of the library held: notes what is locked now, but for secrets. 0 or a negative errno, recorded. */
 int smem_keep_begin(struct smem_keeping *keeping);
 void smem_keep_end(struct smem_keeping *keeping);
 
@@ -35,7 +35,7 @@ int smem_keep_unlock_range(const struct smem_keeping *keeping, uintptr_t start,
 /* Locks all of them again, after munlockall. As smem_keep_unlock_rest. */
 int smem_keep_lock_again(const struct smem_keeping *keeping);
 
-/* Bytes that are kept of the program's own. */
+/* Bytes that are kept beside secrets; with every lock of the library held. */
 size_t smem_keep_bytes(const struct smem_keeping *keeping);
 
 #endif

@@ -13,6 +13,7 @@
 #include "region/error.h"
 #include "region/locks.h"
 #include "region/metadata.h"
+#include "region/ranges.h"
 
 #define PASSES 3
 
@@ -73,6 +74,8 @@ void smem_mode_release_ranges(struct smem_mode *mode, size_t from)
 {
     while (mode->range_count > from) {
         const struct smem_mode_range *range = &mode->ranges[--mode->range_count];
+        if (range->held)
+            smem_range_drop(range->start, range->end);
         if (range->locked)
             (void)smem_keep_unlock_range(&mode->keeping, range->start, range->end);
         if (range->kept_from_children)

@@ -18,7 +18,7 @@ struct smem_mode_flag {
 /* Ranges that were locked or kept from children, beside mlockall. */
 struct smem_mode_range {
     uintptr_t start, end;
-    bool locked, kept_from_children;
+    bool locked, held, kept_from_children; /* held: region/ranges.h */
 };
 
 #define SMEM_MODE_RANGES 256U

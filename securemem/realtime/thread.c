@@ -13,6 +13,7 @@
 #include "realtime/touch.h"
 #include "realtime/witness.h"
 #include "region/error.h"
+#include "region/ranges.h"
 
 static const char operation[] = "securemem_rt_thread_create";
 
@@ -89,6 +90,10 @@ static int map_stack(struct securemem_rt_thread *thread)
         result = smem_error_kernel("mlock", result, thread->stack);
         goto unmap;
     }
+    uintptr_t start = (uintptr_t)mapping + page;
+    result = smem_range_hold(start, start + thread->stack);
+    if (result != 0)
+        goto unmap;
     thread->mapping = mapping;
     return 0;
 
@@ -100,6 +105,8 @@ unmap:
 static int unmap_stack(const struct securemem_rt_thread *thread)
 {
     size_t page = smem_kernel_page_size();
+    uintptr_t start = (uintptr_t)thread->mapping + page;
+    smem_range_drop(start, start + thread->stack);
     /* Where it can be unlocked but not unmapped, its charge is given back at least. */
     (void)smem_kernel_unlock(thread->mapping + page, thread->stack);
     return smem_kernel_unmap(thread->mapping, thread->stack + page);

@@ -11,6 +11,7 @@
 #include "realtime/touch.h"
 #include "region/error.h"
 #include "region/line.h"
+#include "region/locks.h"
 
 #define STANDARD_ERROR 2
 
@@ -46,13 +47,29 @@ static void on_fault(uintptr_t instruction, uintptr_t address)
         abort();
 }
 
+static int set_trap(void)
+{
+    smem_lock_signals();
+    int result = smem_kernel_set_trap(on_fault);
+    smem_unlock_signals();
+    return result;
+}
+
+/* A handler that cannot be put back stays, and passes on what is not its own. */
+static void unset_trap(void)
+{
+    smem_lock_signals();
+    (void)smem_kernel_unset_trap();
+    smem_unlock_signals();
+}
+
 /* A child begins with none; the handler that it inherited goes when it needs its own. */
 static void count_anew_in_child(void)
 {
     if (sections_epoch == smem_epoch())
         return;
     if (sections > 0)
-        (void)smem_kernel_unset_trap();
+        unset_trap();
     sections = 0;
     sections_epoch = smem_epoch();
 }
@@ -61,18 +78,17 @@ static int need_handler(void)
 {
     smem_rt_lock_take(&changing);
     count_anew_in_child();
-    int result = sections == 0 ? smem_kernel_set_trap(on_fault) : 0;
+    int result = sections == 0 ? set_trap() : 0;
     sections += result == 0;
     smem_rt_lock_give(&changing);
     return result == 0 ? 0 : smem_error_kernel("sigaction", result, 0);
 }
 
-/* A handler that cannot be put back stays, and passes on what is not its own. */
 static void release_handler(void)
 {
     smem_rt_lock_take(&changing);
     if (--sections == 0)
-        (void)smem_kernel_unset_trap();
+        unset_trap();
     smem_rt_lock_give(&changing);
 }
 

@@ -16,8 +16,10 @@ static struct padded_mutex sealed[SMEM_SEALED_STRIPES] = {
 static struct padded_mutex stripes[SMEM_STRIPES] = {
     [0 ... SMEM_STRIPES - 1] = {PTHREAD_MUTEX_INITIALIZER},
 };
+static struct padded_mutex ranges = {PTHREAD_MUTEX_INITIALIZER};
 static struct padded_mutex registry = {PTHREAD_MUTEX_INITIALIZER};
 static struct padded_mutex pools = {PTHREAD_MUTEX_INITIALIZER};
+static struct padded_mutex signals = {PTHREAD_MUTEX_INITIALIZER};
 
 /* A default mutex fails only when its memory is damaged: there is nothing to go on with.
  */
@@ -65,6 +67,16 @@ void smem_unlock_stripe(unsigned stripe)
     release(&stripes[stripe]);
 }
 
+void smem_lock_ranges(void)
+{
+    take(&ranges);
+}
+
+void smem_unlock_ranges(void)
+{
+    release(&ranges);
+}
+
 void smem_lock_registry(void)
 {
     take(&registry);
@@ -85,19 +97,33 @@ void smem_unlock_pools(void)
     release(&pools);
 }
 
+void smem_lock_signals(void)
+{
+    take(&signals);
+}
+
+void smem_unlock_signals(void)
+{
+    release(&signals);
+}
+
 void smem_lock_all(void)
 {
     smem_lock_every_sealed();
     for (unsigned i = 0; i < SMEM_STRIPES; i++)
         take(&stripes[i]);
+    take(&ranges);
     take(&registry);
     take(&pools);
+    take(&signals);
 }
 
 void smem_unlock_all(void)
 {
+    release(&signals);
     release(&pools);
     release(&registry);
+    release(&ranges);
     for (unsigned i = SMEM_STRIPES; i-- > 0;)
         release(&stripes[i]);
     smem_unlock_every_sealed();

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernel/kernel.h"
+#include "region/epoch.h"
 #include "region/error.h"
 #include "region/locks.h"
 
@@ -22,11 +23,17 @@ static size_t rounded(size_t length, size_t page)
     return (length + page - 1) / page * page;
 }
 
-static atomic_bool stays_locked;
+/* The process for which it was said, from 1 on: a forked child has no lock to keep. */
+static _Atomic uint64_t stays_locked;
 
 void smem_metadata_stay_locked(bool stay)
 {
-    atomic_store(&stays_locked, stay);
+    atomic_store(&stays_locked, stay ? (uint64_t)smem_epoch() + 1 : 0);
+}
+
+bool smem_metadata_stays_locked(void)
+{
+    return atomic_load(&stays_locked) == (uint64_t)smem_epoch() + 1;
 }
 
 static int unlock(char *start, size_t length)
@@ -40,7 +47,7 @@ static int unlock(char *start, size_t length)
 /* Its guards at least. */
 static int give_lock_back(char *start, size_t inner, size_t page)
 {
-    if (!atomic_load(&stays_locked))
+    if (!smem_metadata_stays_locked())
         return unlock(start, inner + 2 * page);
     int result = unlock(start, page);
     return result == 0 ? unlock(start + page + inner, page) : result;

@@ -18,6 +18,7 @@
  * back, unless the process is deterministic: then it stays, since a touch must not fault.
  */
 void smem_metadata_stay_locked(bool stay);
+bool smem_metadata_stays_locked(void);
 
 /* A zero-filled mapping of at least length bytes; 0 or a negative errno, recorded. */
 int smem_metadata_map(size_t length, void **out);

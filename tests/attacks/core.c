@@ -3,14 +3,10 @@
  * Attack: crash the process and search its core. Controls: malloc, static memory, the
  * stack, a mapping without access, and a secret whose arena has no_dump off.
  */
-#include <dirent.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
+#include "attacks/corefile.h"
 #include "attacks/guardian.h"
 #include "attacks/subject.h"
 
@@ -57,26 +53,10 @@ static void crash(const void *argument)
         for (int access = SECUREMEM_NONE; access <= SECUREMEM_WRITE; access++)
             receive_secret(arena, (securemem_access)access);
     }
-    struct rlimit limit;
-    attack_require(getrlimit(RLIMIT_CORE, &limit) == 0, "getrlimit");
-    limit.rlim_cur = limit.rlim_max;
-    attack_require(setrlimit(RLIMIT_CORE, &limit) == 0, "setrlimit");
-    attack_require(chdir(plan->directory) == 0, "chdir");
+    corefile_allow(plan->directory);
     subject_pause();
     (void)hidden(on_stack);
     abort();
-}
-
-static int remove_directory(const void *path)
-{
-    DIR *directory = opendir(path);
-    if (directory == NULL)
-        return 1;
-    for (struct dirent *entry; (entry = readdir(directory)) != NULL;)
-        if (entry->d_name[0] != '.')
-            unlinkat(dirfd(directory), entry->d_name, 0);
-    closedir(directory);
-    return rmdir(path) == 0 ? 0 : 1;
 }
 
 struct found {
@@ -87,54 +67,18 @@ struct markers {
     unsigned char ordinary[MARKER_BYTES], dumped[MARKER_BYTES], secret[MARKER_BYTES];
 };
 
-static void search_file(int file, const struct markers *markers, struct found *found)
-{
-    struct stat status;
-    if (fstat(file, &status) != 0 || status.st_size == 0)
-        return;
-    size_t length = (size_t)status.st_size;
-    void *bytes = mmap(NULL, length, PROT_READ, MAP_PRIVATE, file, 0);
-    if (bytes == MAP_FAILED)
-        return;
-    found->cores++;
-    found->ordinary += marker_count(markers->ordinary, bytes, length);
-    found->dumped += marker_count(markers->dumped, bytes, length);
-    found->secret += marker_count(markers->secret, bytes, length);
-    munmap(bytes, length);
-}
+struct search {
+    const struct markers *markers;
+    struct found *found;
+};
 
-/* Whatever the core's name is. */
-static void search_directory(const char *path, const struct markers *markers,
-                             struct found *found)
+static void search(void *context, const void *bytes, size_t length)
 {
-    DIR *directory = opendir(path);
-    assert_non_null(directory);
-    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
-        if (entry->d_name[0] == '.')
-            continue;
-        int file = openat(dirfd(directory), entry->d_name, O_RDONLY | O_CLOEXEC);
-        if (file < 0)
-            continue;
-        search_file(file, markers, found);
-        close(file);
-    }
-    closedir(directory);
-}
-
-/* The first character of the machine's pattern; 0 where it cannot be read. */
-static char core_pattern(void)
-{
-    FILE *file = fopen("/proc/sys/kernel/core_pattern", "re");
-    int first = file == NULL ? EOF : fgetc(file);
-    if (file != NULL)
-        fclose(file);
-    return first == EOF ? '\0' : (char)first;
-}
-
-static bool core_limit_is_zero(void)
-{
-    struct rlimit limit;
-    return getrlimit(RLIMIT_CORE, &limit) != 0 || limit.rlim_max == 0;
+    const struct search *search = context;
+    const struct markers *markers = search->markers;
+    search->found->ordinary += marker_count(markers->ordinary, bytes, length);
+    search->found->dumped += marker_count(markers->dumped, bytes, length);
+    search->found->secret += marker_count(markers->secret, bytes, length);
 }
 
 static struct found crash_and_search(struct plan *plan, bool *dumped)
@@ -161,25 +105,22 @@ static struct found crash_and_search(struct plan *plan, bool *dumped)
     subject_end(&subject, words, sizeof words);
     if (paused != SIGSTOP)
         fail_msg("the subject did not come to its crash: %s", words);
-    search_directory(plan->directory, &markers, &found);
+    found.cores = corefile_each(plan->directory, search,
+                                &(struct search){.markers = &markers, .found = &found});
     return found;
 }
 
 static void no_secret_is_in_a_core(void **state)
 {
     (void)state;
-    char pattern = core_pattern();
-    if (pattern == '|')
-        SKIP("kernel.core_pattern pipes cores to a program");
-    if (pattern == '/' || pattern == '\0')
-        SKIP("kernel.core_pattern names no file in the working directory");
-    if (core_limit_is_zero())
-        SKIP("the hard limit of RLIMIT_CORE is 0");
+    const char *reason = corefile_reason_for_none();
+    if (reason != NULL)
+        SKIP(reason);
 
     char directory[] = "/tmp/securemem-core-XXXXXX";
     assert_non_null(mkdtemp(directory));
     struct guardian guardian;
-    guardian_start(&guardian, remove_directory, directory);
+    guardian_start(&guardian, corefile_remove, directory);
     struct plan plan = {.directory = directory};
     plan.kinds_count = attack_guard_kinds(plan.kinds);
     bool dumped = false;

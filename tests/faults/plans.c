@@ -69,6 +69,14 @@ static const int codes[FAULT_FUNCTIONS][MOST_CODES] = {
     [FAULT_CATCH_SIGNALS] = {-EMFILE, -EPERM, END},
     [FAULT_WAIT_TERMINAL] = {-ENOMEM, END},
     [FAULT_RESTORE_TERMINAL] = {-EIO, END},
+    [FAULT_HAS_NO_CORE] = {-EPERM, -ENOSYS, 0, END},
+    [FAULT_SET_NO_CORE] = {-EPERM, 0, END},
+    [FAULT_HAS_RENOUNCED] = {-EINVAL, -EPERM, 0, END},
+    [FAULT_RENOUNCE] = {-EINVAL, -EPERM, 0, END},
+    [FAULT_AT_QUICK_EXIT] = {-ENOMEM, END},
+    [FAULT_SET_FATAL] = {-EINVAL, -EPERM, END},
+    [FAULT_UNSET_FATAL] = {-EINVAL, -EPERM, END},
+    [FAULT_IS_DEFAULT] = {-EINVAL, -EPERM, 0, END},
 };
 
 /* Second refusals, from the first fault on. */

@@ -114,6 +114,14 @@ const char *fault_name(enum fault_function function)
         "sigaction of all",
         "poll of a terminal",
         "tcsetattr back",
+        "getrlimit of cores",
+        "setrlimit of cores",
+        "prctl asking",
+        "prctl renouncing",
+        "at_quick_exit",
+        "sigaction of an end",
+        "sigaction of an end, back",
+        "sigaction asking",
         "nothing",
     };
     return names[function];

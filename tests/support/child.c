@@ -33,8 +33,11 @@ static void on_fault(int number, siginfo_t *info, void *context)
 
 static void prepare_child(int errors, int faults)
 {
-    struct rlimit no_core = {0, 0};
-    setrlimit(RLIMIT_CORE, &no_core);
+    struct rlimit core;
+    if (getrlimit(RLIMIT_CORE, &core) == 0) {
+        core.rlim_cur = 0; /* the hard limit stays: it is itself under test */
+        setrlimit(RLIMIT_CORE, &core);
+    }
     dup2(errors, STDERR_FILENO);
     fault_pipe = faults;
     struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
