@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 #include "harden.h"
 
-#include <errno.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
+#include <securemem.h>
+
+#define WANTED                                                                           \
+    (SECUREMEM_HARDEN_NO_CORE_DUMPS | SECUREMEM_HARDEN_NOT_DUMPABLE |                    \
+     SECUREMEM_HARDEN_NO_NEW_PRIVS)
 
 const char *harden(void)
 {
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 ||
-        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-        setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}) != 0)
-        return strerror(errno);
+    if (securemem_process_harden(WANTED, NULL) != 0)
+        return securemem_last_error()->message;
     return NULL;
 }
