@@ -13,8 +13,16 @@
 #define KEY_BYTES  MARKER_BYTES
 #define KEY_PIECES (KEY_BYTES - PIECE_BYTES + 1)
 
-/* Of the sealing key: its first bytes, or the prekey's. */
-#define SEALING_BYTES MARKER_BYTES
+/*
+ * Of the sealing key, or the prekey: its first bytes, random ones. AES-256-GCM has its key
+ * expanded; behind what other ciphers have are zeros.
+ */
+static size_t sealing_bytes(unsigned flags)
+{
+    bool expanded = strcmp(securemem_sealed_cipher(), "aes256gcm") == 0;
+    return expanded || (flags & SECUREMEM_SEAL_SHIELDED) != 0 ? MARKER_BYTES
+                                                              : SMEM_AEAD_KEY_BYTES;
+}
 
 struct plan {
     unsigned flags;
@@ -44,7 +52,7 @@ static securemem_sealed *sealed_from(const struct plan *plan)
 static void tell_sealing_key(const securemem_sealed *sealed)
 {
     const unsigned char *material = (const unsigned char *)sealed->key->material;
-    subject_tell(material + _Alignof(union smem_aead_key), SEALING_BYTES);
+    subject_tell(material + _Alignof(union smem_aead_key), sealing_bytes(sealed->class));
 }
 
 static void seal(const struct plan *plan)
@@ -126,7 +134,7 @@ static void cipher_alone(const struct plan *plan)
     attack_require(plan->size <= sizeof cipher, "room");
     randombytes_buf(raw, SMEM_AEAD_KEY_BYTES);
     subject_tell(crypto_aead_aes256gcm_is_available() != 0 ? (const void *)key : raw,
-                 SEALING_BYTES);
+                 sealing_bytes(0));
     if (crypto_aead_aes256gcm_is_available() != 0) {
         crypto_aead_aes256gcm_beforenm(&key->expanded, raw);
         crypto_aead_aes256gcm_encrypt_detached_afternm(
@@ -158,7 +166,8 @@ static bool attack(const struct plan *plan, struct result *result)
     struct subject subject;
     if (!scan_is_known() || !subject_start(&subject, true, run, plan))
         return false;
-    unsigned char key[KEY_BYTES], sealing[SEALING_BYTES];
+    unsigned char key[KEY_BYTES], sealing[MARKER_BYTES];
+    size_t length = sealing_bytes(plan->flags);
     struct pieces pieces;
     marker_draw(key);
     pieces_of(&pieces, key, sizeof key);
@@ -167,10 +176,10 @@ static bool attack(const struct plan *plan, struct result *result)
     int stop = subject.stop;
     if (stop == SIGTRAP) {
         result->secret = scan_subject(&subject, &pieces);
-        assert_int_equal(subject_peek(&subject, subject.page->told[0].address, sealing,
-                                      sizeof sealing),
-                         sizeof sealing);
-        pieces_of(&pieces, sealing, sizeof sealing);
+        assert_int_equal(
+            subject_peek(&subject, subject.page->told[0].address, sealing, length),
+            length);
+        pieces_of(&pieces, sealing, length);
         result->sealing = scan_subject(&subject, &pieces);
     }
     char words[512];

@@ -20,7 +20,7 @@ static unsigned char *plain, *out;
 static unsigned char cipher[LARGEST], tag[32], nonce[32];
 static crypto_aead_aes256gcm_state *expanded;
 static unsigned char raw[crypto_aead_xchacha20poly1305_ietf_KEYBYTES];
-static bool is_gcm;
+static bool is_gcm, is_aegis;
 static securemem_arena *arena;
 static securemem_sealed *idle;
 static char *page, *middle;
@@ -29,6 +29,13 @@ static void *closed[3]; /* by kind of guard */
 static bool bare(size_t size)
 {
     sodium_increment(nonce, 12);
+#ifdef crypto_aead_aegis128l_KEYBYTES
+    if (is_aegis)
+        return crypto_aead_aegis128l_encrypt_detached(cipher, tag, NULL, plain, size,
+                                                      NULL, 0, NULL, nonce, raw) == 0 &&
+               crypto_aead_aegis128l_decrypt_detached(out, NULL, cipher, size, tag, NULL,
+                                                      0, nonce, raw) == 0;
+#endif
     if (!is_gcm)
         return crypto_aead_xchacha20poly1305_ietf_encrypt_detached(
                    cipher, tag, NULL, plain, size, NULL, 0, NULL, nonce, raw) == 0 &&
@@ -210,6 +217,7 @@ static bool begin(void)
         if (!make_closed((securemem_guard_kind)kind))
             return false;
     randombytes_buf(raw, sizeof raw);
+    is_aegis = strcmp(securemem_sealed_cipher(), "aegis128l") == 0;
     is_gcm = strcmp(securemem_sealed_cipher(), "aes256gcm") == 0;
     if (is_gcm)
         crypto_aead_aes256gcm_beforenm(expanded, raw);

@@ -189,15 +189,13 @@ static int fork_one(void)
         bool whole = smem_key_is_whole(old);
         errno = 0;
         securemem_sealed *own = securemem_seal(now, BYTES, class);
-        int code = errno;
+        if (own == NULL)
+            need_refusal(errno);
         int result = securemem_unseal_into(elder, into, BYTES);
         fault_disarm();
         if ((class & SECUREMEM_SEAL_KEEP) == 0)
             NEED(!whole);
-        if (own == NULL)
-            need_refusal(code);
-        else
-            NEED(own->key != old);
+        NEED(own == NULL || own->key != old);
         if (!whole)
             NEED(result == -ENOKEY);
         else if (result == 0)
