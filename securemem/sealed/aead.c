@@ -43,15 +43,6 @@ static void write_nonce(unsigned char nonce[LARGEST_NONCE], uint64_t number)
         return false;                                                                    \
     }
 
-CIPHER(gcm, crypto_aead_aes256gcm_encrypt_detached_afternm,
-       crypto_aead_aes256gcm_decrypt_detached_afternm, &with->expanded)
-
-static void gcm_prepare(union smem_aead_key *out,
-                        const unsigned char raw[SMEM_AEAD_KEY_BYTES])
-{
-    (void)crypto_aead_aes256gcm_beforenm(&out->expanded, raw);
-}
-
 CIPHER(xchacha, crypto_aead_xchacha20poly1305_ietf_encrypt_detached,
        crypto_aead_xchacha20poly1305_ietf_decrypt_detached, with->raw)
 
@@ -62,22 +53,18 @@ static void copy_prepare(union smem_aead_key *out,
         out->raw[i] = raw[i];
 }
 
-static const struct smem_aead gcm = {
-    "aes256gcm", crypto_aead_aes256gcm_MESSAGEBYTES_MAX, gcm_prepare, gcm_encrypt,
-    gcm_decrypt,
-};
-
 static const struct smem_aead xchacha = {
     "xchacha20poly1305", crypto_aead_xchacha20poly1305_ietf_MESSAGEBYTES_MAX,
     copy_prepare,        xchacha_encrypt,
     xchacha_decrypt,
 };
 
+/* The one for processors with instructions for AES. */
 #ifdef crypto_aead_aegis128l_KEYBYTES
 CIPHER(aegis, crypto_aead_aegis128l_encrypt_detached,
        crypto_aead_aegis128l_decrypt_detached, with->raw)
 
-static const struct smem_aead aegis = {
+static const struct smem_aead by_instructions = {
     "aegis128l",   crypto_aead_aegis128l_MESSAGEBYTES_MAX, copy_prepare, aegis_encrypt,
     aegis_decrypt,
 };
@@ -85,6 +72,20 @@ _Static_assert(crypto_aead_aegis128l_ABYTES <= SMEM_AEAD_TAG_BYTES &&
                    crypto_aead_aegis128l_NPUBBYTES <= LARGEST_NONCE &&
                    crypto_aead_aegis128l_KEYBYTES <= SMEM_AEAD_KEY_BYTES,
                "the room is enough for AEGIS-128L");
+#else
+CIPHER(gcm, crypto_aead_aes256gcm_encrypt_detached_afternm,
+       crypto_aead_aes256gcm_decrypt_detached_afternm, &with->expanded)
+
+static void gcm_prepare(union smem_aead_key *out,
+                        const unsigned char raw[SMEM_AEAD_KEY_BYTES])
+{
+    (void)crypto_aead_aes256gcm_beforenm(&out->expanded, raw);
+}
+
+static const struct smem_aead by_instructions = {
+    "aes256gcm", crypto_aead_aes256gcm_MESSAGEBYTES_MAX, gcm_prepare, gcm_encrypt,
+    gcm_decrypt,
+};
 #endif
 
 _Static_assert(crypto_aead_aes256gcm_ABYTES <= SMEM_AEAD_TAG_BYTES &&
@@ -93,21 +94,16 @@ _Static_assert(crypto_aead_aes256gcm_ABYTES <= SMEM_AEAD_TAG_BYTES &&
                    crypto_aead_xchacha20poly1305_ietf_KEYBYTES <= SMEM_AEAD_KEY_BYTES,
                "the room is enough for each cipher");
 
+/* Without these instructions, libsodium's AEGIS is slower than XChaCha20. */
 const struct smem_aead *smem_aead(void)
 {
-    /* Without instructions for AES, libsodium's AEGIS is slower than XChaCha20. */
-    if (crypto_aead_aes256gcm_is_available() == 0)
-        return &xchacha;
-#ifdef crypto_aead_aegis128l_KEYBYTES
-    return &aegis;
-#else
-    return &gcm;
-#endif
+    return crypto_aead_aes256gcm_is_available() != 0 ? &by_instructions : &xchacha;
 }
 
 /*
  * libsodium 1.0.18 goes 480 bytes deep for AES-256-GCM, 2,264 for XChaCha20-Poly1305 and
- * 1,280 for BLAKE2b; with room for other versions, and for this function's own frame.
+ * 1,280 for BLAKE2b; 1.0.22 goes 372 for AEGIS-128L. With room for other versions, and for
+ * the frame of what wipes.
  */
 #define SHALLOW_BYTES 1024U
 #define DEEP_BYTES    4096U
@@ -139,9 +135,9 @@ void smem_aead_forget(void)
 
 void smem_aead_forget_cipher(void)
 {
-    if (smem_aead() == &gcm)
-        wipe_shallow();
-    else
+    if (smem_aead() == &xchacha)
         wipe_deep();
+    else
+        wipe_shallow();
     securemem_clear_registers();
 }
