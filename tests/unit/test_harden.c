@@ -324,6 +324,8 @@ static int harden_one_thread(void *argument)
 {
     (void)argument;
     pthread_t thread;
+    if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 0)
+        return SKIP_EXIT; /* every thread has it already */
     NEED(pthread_barrier_init(&barrier, NULL, 2) == 0);
     NEED(pthread_create(&thread, NULL, look, NULL) == 0);
     NEED(securemem_process_harden(SECUREMEM_HARDEN_NO_NEW_PRIVS, NULL) == 0);

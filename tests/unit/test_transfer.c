@@ -175,7 +175,8 @@ static char path[64];
 
 static void write_file(size_t size, mode_t mode)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    unlink(path); /* one that may not be written is no hindrance */
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, wanted, size), size);
     assert_int_equal(fchmod(fd, mode), 0);
