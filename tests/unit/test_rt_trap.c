@@ -195,6 +195,78 @@ static int fork_with_a_trap(void *argument)
 
 TRAPS(a_child_puts_back_the_handler_of_its_parent, fork_with_a_trap)
 
+static char *secret;
+
+static bool is_whole(void)
+{
+    return all_bytes_are(secret, 64, 0x5a);
+}
+
+/* The same handler has both, in whatever order they come and go. */
+struct order {
+    bool wipes_first, wipes_end_first, has_handler;
+};
+
+static void run_section(void)
+{
+    char *memory = fresh(TIMES);
+    for (int i = 0; i < TIMES; i++)
+        memory[(size_t)i * page] = 1;
+}
+
+static int trap_beside_wiping(void *argument)
+{
+    const struct order *order = argument;
+    struct sigaction before, now;
+    struct sigaction action = {.sa_handler = order->has_handler ? count_other : SIG_DFL};
+    NEED(sigaction(SIGTRAP, &action, NULL) == 0 &&
+         sigaction(SIGTRAP, NULL, &before) == 0);
+    secret = securemem_alloc(64);
+    NEED(secret != NULL);
+    memset(secret, 0x5a, 64);
+    if (!has_perf())
+        return SKIP_EXIT;
+    section.flags = SECUREMEM_RT_TRAP;
+    section.trap = SECUREMEM_RT_TRAP_COUNT;
+    for (int i = 0; i < 3; i++) {
+        if (order->wipes_first)
+            NEED(securemem_wipe_on_fatal_signal(SECUREMEM_SIGNALS_FAULTS) == 0);
+        if (securemem_rt_section_begin(&section) != 0)
+            return SKIP_EXIT;
+        if (!order->wipes_first)
+            NEED(securemem_wipe_on_fatal_signal(SECUREMEM_SIGNALS_FAULTS) == 0);
+        uint64_t trapped = section.trapped;
+        run_section();
+        NEED(section.trapped == trapped + TIMES && is_whole());
+        if (order->wipes_end_first) {
+            NEED(securemem_wipe_on_fatal_signal(0) == 0);
+            trapped = section.trapped;
+            run_section();
+            NEED(section.trapped == trapped + TIMES && is_whole());
+        }
+        end();
+        if (!order->wipes_end_first)
+            NEED(securemem_wipe_on_fatal_signal(0) == 0);
+        NEED(sigaction(SIGTRAP, NULL, &now) == 0 && now.sa_handler == before.sa_handler);
+    }
+    /* Another trap is one that ends the process, if nobody but a handler of its own knows. */
+    NEED(securemem_wipe_on_fatal_signal(SECUREMEM_SIGNALS_FAULTS) == 0);
+    others = 0;
+    if (order->has_handler)
+        NEED(raise(SIGTRAP) == 0 && others == 1 && !is_whole());
+    return 0;
+}
+
+static void a_section_and_wiping_share_a_signal(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 8; i++) {
+        struct order order = {(i & 1) != 0, (i & 2) != 0, (i & 4) != 0};
+        if (child_skips(trap_beside_wiping, &order))
+            SKIP("SIGTRAP of page faults (Linux 5.13) is refused here");
+    }
+}
+
 int main(void)
 {
     page = view_page_size();
@@ -206,6 +278,7 @@ int main(void)
         cmocka_unit_test(a_handler_that_was_set_meanwhile_stays),
         cmocka_unit_test(a_trap_that_would_be_blocked_is_refused),
         cmocka_unit_test(a_child_puts_back_the_handler_of_its_parent),
+        cmocka_unit_test(a_section_and_wiping_share_a_signal),
     };
     return RUN_GROUP(tests);
 }
