@@ -29,8 +29,10 @@
  *           not a secret given to free, a broken canary, what is no arena destroyed.
  *           Never a refusal of the kernel.
  * Global    nothing here sets an rlimit, a signal handler, the dumpable flag or a malloc
- *           option. The library registers fork handlers with pthread_atfork(3) when it
- *           is loaded, and reads no environment variable and no configuration file.
+ *           option, but what is there to do just that (process.h, realtime.h, and the prompt
+ *           of transfer.h while it stands). The library registers fork handlers with
+ *           pthread_atfork(3) when it is loaded, and reads no environment variable, but
+ *           those that a call names, and no configuration file.
  */
 #ifndef SECUREMEM_H
 #define SECUREMEM_H

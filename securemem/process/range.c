@@ -24,7 +24,7 @@ static int find_pages(const char *operation, const void *start, size_t length,
 int securemem_lock_range(void *start, size_t length)
 {
     smem_fork_check();
-    uintptr_t from, to;
+    uintptr_t from = 0, to = 0;
     int result = find_pages("securemem_lock_range", start, length, &from, &to);
     return result != 0 ? result : smem_range_lock(from, to);
 }
@@ -32,7 +32,7 @@ int securemem_lock_range(void *start, size_t length)
 int securemem_unlock_range(void *start, size_t length)
 {
     smem_fork_check();
-    uintptr_t from, to;
+    uintptr_t from = 0, to = 0;
     int result = find_pages("securemem_unlock_range", start, length, &from, &to);
     return result != 0 ? result : smem_range_unlock(from, to);
 }

@@ -30,18 +30,24 @@ static char *stack_of(char *mapping)
 
 static int keep_from_dumps(char *stack, size_t length)
 {
-    int result = smem_kernel_advise(stack, smem_kernel_page_size(), SMEM_ADVICE_UNKNOWN);
-    result = result == 0 ? -ENOSYS /* an emulator takes any advice */
-                         : smem_kernel_advise(stack, length, SMEM_ADVICE_DONTDUMP);
-    return result == 0 ? 0 : smem_error_kernel("madvise(MADV_DONTDUMP)", result, length);
+    static const char operation[] = "madvise(MADV_DONTDUMP)";
+    if (smem_kernel_advise(stack, smem_kernel_page_size(), SMEM_ADVICE_UNKNOWN) == 0)
+        return smem_error_own(operation, ENOTSUP, "an emulator takes any advice");
+    int result = smem_kernel_advise(stack, length, SMEM_ADVICE_DONTDUMP);
+    return result == 0 ? 0 : smem_error_kernel(operation, result, length);
 }
 
 static int lock(char *stack, size_t length)
 {
     int result = smem_kernel_lock(stack, length);
-    if (result == 0 && smem_kernel_is_locked(stack, length) != 1)
-        result = -ENOSYS;
-    return result == 0 ? 0 : smem_error_kernel("mlock", result, length);
+    if (result != 0)
+        return smem_error_kernel("mlock", result, length);
+    if (smem_kernel_is_locked(stack, length) == 1)
+        return 0;
+    return smem_error_own(
+        "mlock", ENOTSUP,
+        "the call succeeds, but the kernel has no lock there: a sandbox "
+        "or an emulator pretends to it");
 }
 
 static int make(char **out)
@@ -125,7 +131,7 @@ int smem_signal_stack_begin(bool *made)
         *made = result == 0;
         return result;
     }
-    char *mapping;
+    char *mapping = NULL;
     result = make(&mapping);
     if (result != 0)
         return result;

@@ -33,11 +33,11 @@ static int each(uintptr_t start, uintptr_t end,
                 void *context)
 {
     int result = 0;
-    for (struct smem_mark *m = smem_mark_before(start);
-         result == 0 && m != NULL && m->at < end;) {
-        struct smem_mark *next = smem_mark_behind(m->at);
-        result = visit(m, next->at, context); /* the range's end is a mark */
-        m = next;
+    struct smem_mark *mark = smem_mark_before(start);
+    while (result == 0 && mark != NULL && mark->at < end) {
+        struct smem_mark *next = smem_mark_behind(mark->at);
+        result = visit(mark, next == NULL ? end : next->at, context);
+        mark = next;
     }
     return result;
 }

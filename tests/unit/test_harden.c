@@ -23,7 +23,12 @@
 #define PR_GET_MEMORY_MERGE 68
 #endif
 
-#define NOBODY 65534
+/* To merge, and to stop that, the kernel walks through all shadow memory: minutes. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CAN_MERGE 0
+#else
+#define CAN_MERGE 1
+#endif
 
 static const unsigned flags[] = {
     SECUREMEM_HARDEN_NO_CORE_DUMPS, SECUREMEM_HARDEN_NOT_DUMPABLE,
@@ -62,7 +67,7 @@ static void take(struct state *out)
 {
     memset(out, 0, sizeof *out);
     for (int i = 0; i < RLIM_NLIMITS; i++)
-        NEED(getrlimit(i, &out->others[i]) == 0);
+        NEED(getrlimit((__rlimit_resource_t)i, &out->others[i]) == 0);
     struct rlimit core = out->others[RLIMIT_CORE];
     out->others[RLIMIT_CORE] = (struct rlimit){0, 0};
     out->holds[0] = core.rlim_cur == 0 && core.rlim_max == 0;
@@ -77,7 +82,8 @@ static bool prepare(void)
 {
     struct rlimit core = {1 << 20, 1 << 20};
     return setrlimit(RLIMIT_CORE, &core) == 0 &&
-           (prctl(PR_SET_MEMORY_MERGE, 1UL, 0UL, 0UL, 0UL) == 0 || errno == EINVAL) &&
+           (!CAN_MERGE || prctl(PR_SET_MEMORY_MERGE, 1UL, 0UL, 0UL, 0UL) == 0 ||
+            errno == EINVAL) &&
            geteuid() == 0 && child_become_ordinary(1 << 20);
 }
 
@@ -260,7 +266,7 @@ static bool is_mergeable(const void *address)
 static int try_merging(void *argument)
 {
     (void)argument;
-    if (prctl(PR_SET_MEMORY_MERGE, 1UL, 0UL, 0UL, 0UL) != 0)
+    if (!CAN_MERGE || prctl(PR_SET_MEMORY_MERGE, 1UL, 0UL, 0UL, 0UL) != 0)
         return SKIP_EXIT;
     const size_t length = 2 * view_page_size();
     char *before =
