@@ -48,7 +48,7 @@ typedef struct securemem_sealed securemem_sealed;
  *
  * SHIELDED  The sealing key is not kept: for each use it is derived from 16 KiB of random
  *           bytes (BLAKE2b), all of which a reader of memory would have to get. Each seal
- *           and unseal costs about 20 microseconds more.
+ *           and unseal costs 20 to 40 microseconds more.
  * KEEP      A forked child can open it (SECUREMEM_FORK_KEEP); without it, a child finds
  *           that the sealing key is gone.
  */

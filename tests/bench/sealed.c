@@ -15,6 +15,7 @@
 
 #define MOST    101
 #define LARGEST 65536
+#define PAGE    4096UL /* of x86-64; where pages are larger, it is refused and not shown */
 
 static unsigned char *plain, *out;
 static unsigned char cipher[LARGEST], tag[32], nonce[32];
@@ -23,7 +24,7 @@ static unsigned char raw[crypto_aead_xchacha20poly1305_ietf_KEYBYTES];
 static bool is_gcm, is_aegis;
 static securemem_arena *arena;
 static securemem_sealed *idle;
-static char *page, *middle;
+static char *page;
 static void *closed[3]; /* by kind of guard */
 
 static bool bare(size_t size)
@@ -72,6 +73,14 @@ static bool protect(size_t size)
            mprotect(page, size, PROT_NONE) == 0;
 }
 
+/* The same two calls on the page of such a secret, behind the library's back. */
+static bool protect_secret(size_t kind)
+{
+    char *start = (char *)((uintptr_t)closed[kind] / PAGE * PAGE);
+    return mprotect(start, PAGE, PROT_READ | PROT_WRITE) == 0 &&
+           mprotect(start, PAGE, PROT_NONE) == 0;
+}
+
 static bool open_secret(size_t kind)
 {
     return securemem_open(closed[kind], SECUREMEM_WRITE) == 0 &&
@@ -86,12 +95,6 @@ static void *run(void *argument)
     while (atomic_load_explicit(&running, memory_order_relaxed))
         continue;
     return argument;
-}
-
-static bool protect_middle(size_t size)
-{
-    return mprotect(middle, size, PROT_READ | PROT_WRITE) == 0 &&
-           mprotect(middle, size, PROT_NONE) == 0;
 }
 
 static bool open_sealed(size_t size)
@@ -119,6 +122,7 @@ enum {
     PROTECT,
     SEAL_32_AGAIN,
     SHIELDED,
+    PROTECT_ITS_PAGE,
     OPEN,
     PROTECT_MIDDLE,
     OPEN_MIDDLE,
@@ -140,9 +144,12 @@ static const struct row rows[ROWS] = {
     [PROTECT] = {"mprotect, both ways, a locked page", protect, 4096, -1},
     [SEAL_32_AGAIN] = {"seal and unseal, 32 B, beside it", seal_plainly, 32, PROTECT},
     [SHIELDED] = {"seal and unseal, 32 B, shielded", seal_shielded, 32, PROTECT},
+    [PROTECT_ITS_PAGE] = {"mprotect of a secret, guards of PROT_NONE", protect_secret,
+                          SECUREMEM_GUARDS_PROT_NONE, -1},
     [OPEN] = {"open and close, guards of PROT_NONE", open_secret,
-              SECUREMEM_GUARDS_PROT_NONE, PROTECT},
-    [PROTECT_MIDDLE] = {"mprotect, both ways, amid a mapping", protect_middle, 4096, -1},
+              SECUREMEM_GUARDS_PROT_NONE, PROTECT_ITS_PAGE},
+    [PROTECT_MIDDLE] = {"mprotect of a secret, guard regions", protect_secret,
+                        SECUREMEM_GUARDS_REGION, -1},
     [OPEN_MIDDLE] = {"open and close, guard regions", open_secret,
                      SECUREMEM_GUARDS_REGION, PROTECT_MIDDLE},
     [PROTECT_RUNNING] = {"mprotect, both ways, a second thread runs", protect, 4096, -1},
@@ -202,17 +209,14 @@ static bool begin(void)
     plain = securemem_alloc(LARGEST);
     out = securemem_alloc(LARGEST);
     expanded = securemem_alloc(sizeof *expanded);
-    page = mmap(NULL, 4096 * 17, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    page = mmap(NULL, 3 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (arena == NULL || plain == NULL || out == NULL || expanded == NULL ||
         page == MAP_FAILED)
         return false;
-    page += 4096; /* alone between two guards, and one of many */
-    middle = page + 4096 * 6;
-    if (mprotect(page, 4096, PROT_READ | PROT_WRITE) != 0 ||
-        mprotect(page + 4096 * 2, 4096 * 10, PROT_READ | PROT_WRITE) != 0)
+    page +=
+        PAGE; /* alone between two guards, and locked as a secret: mprotect(2) fills it */
+    if (mprotect(page, PAGE, PROT_READ | PROT_WRITE) != 0 || mlock(page, PAGE) != 0)
         return false;
-    if (mlock(page, 4096) != 0 || mlock(page + 4096 * 2, 4096 * 10) != 0)
-        return false; /* as a secret: mprotect(2) fills a locked page */
     for (int kind = SECUREMEM_GUARDS_PROT_NONE; kind <= SECUREMEM_GUARDS_REGION; kind++)
         if (!make_closed((securemem_guard_kind)kind))
             return false;
