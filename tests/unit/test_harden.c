@@ -23,11 +23,11 @@
 #define PR_GET_MEMORY_MERGE 68
 #endif
 
-/* To merge, and to stop that, the kernel walks through all shadow memory: minutes. */
+/* What walks through all shadow memory, in the kernel or here, takes minutes. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define CAN_MERGE 0
+#define IS_SANITIZED 1
 #else
-#define CAN_MERGE 1
+#define IS_SANITIZED 0
 #endif
 
 static const unsigned flags[] = {
@@ -82,7 +82,7 @@ static bool prepare(void)
 {
     struct rlimit core = {1 << 20, 1 << 20};
     return setrlimit(RLIMIT_CORE, &core) == 0 &&
-           (!CAN_MERGE || prctl(PR_SET_MEMORY_MERGE, 1UL, 0UL, 0UL, 0UL) == 0 ||
+           (IS_SANITIZED || prctl(PR_SET_MEMORY_MERGE, 1UL, 0UL, 0UL, 0UL) == 0 ||
             errno == EINVAL) &&
            geteuid() == 0 && child_become_ordinary(1 << 20);
 }
@@ -266,7 +266,7 @@ static bool is_mergeable(const void *address)
 static int try_merging(void *argument)
 {
     (void)argument;
-    if (!CAN_MERGE || prctl(PR_SET_MEMORY_MERGE, 1UL, 0UL, 0UL, 0UL) != 0)
+    if (IS_SANITIZED || prctl(PR_SET_MEMORY_MERGE, 1UL, 0UL, 0UL, 0UL) != 0)
         return SKIP_EXIT;
     const size_t length = 2 * view_page_size();
     char *before =
@@ -297,7 +297,7 @@ static int audit_undumpable(void *argument)
 {
     static securemem_rt_audit_report report;
     bool before = *(const bool *)argument;
-    if (!prepare() || !may_open_own_pagemap() ||
+    if (IS_SANITIZED || !prepare() || !may_open_own_pagemap() ||
         (before && securemem_rt_audit(&report) != 0))
         return SKIP_EXIT;
     NEED(securemem_process_harden(SECUREMEM_HARDEN_NOT_DUMPABLE, NULL) == 0);
