@@ -139,14 +139,13 @@ static char *read_from(securemem_arena *arena, int terminal, const char *prompt,
 void *securemem_read_passphrase(securemem_arena *arena, const char *prompt, size_t limit)
 {
     static atomic_flag reading = ATOMIC_FLAG_INIT;
-    int result = 0;
-    if (prompt == NULL || limit == 0 || limit == SIZE_MAX)
-        result = smem_error_argument(operation, "prompt is NULL, or the limit is 0 or "
+    if (prompt == NULL || limit == 0 || limit == SIZE_MAX) {
+        errno = -smem_error_argument(operation, "prompt is NULL, or the limit is 0 or "
                                                 "larger than any memory");
-    else if (atomic_flag_test_and_set(&reading))
-        result = smem_error_own(operation, EAGAIN, "another thread is reading one");
-    if (result != 0) {
-        errno = -result;
+        return NULL;
+    }
+    if (atomic_flag_test_and_set(&reading)) {
+        errno = -smem_error_own(operation, EAGAIN, "another thread is reading one");
         return NULL;
     }
     int saved_errno = errno;
