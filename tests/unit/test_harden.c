@@ -256,6 +256,51 @@ static void no_memory_becomes_executable(void **state)
     CHILD_PASSES(try_new_code, NULL);
 }
 
+static char marker[] = "a marker of this process";
+
+/* Another process of the same user, its child: what open(2) of its memory gives it. */
+static bool another_may_read(void)
+{
+    char path[64], copy[sizeof marker] = "";
+    snprintf(path, sizeof path, "/proc/%ld/mem", (long)getpid());
+    pid_t reader = fork();
+    NEED(reader >= 0);
+    if (reader == 0) {
+        int file = open(path, O_RDONLY | O_CLOEXEC);
+        bool read_it = file >= 0 && pread(file, copy, sizeof copy, (off_t)marker) ==
+                                        (ssize_t)sizeof copy;
+        _exit(read_it && memcmp(copy, marker, sizeof copy) == 0 ? 0 : 1);
+    }
+    int status;
+    NEED(waitpid(reader, &status, 0) == reader && WIFEXITED(status));
+    return WEXITSTATUS(status) == 0;
+}
+
+static int be_read(void *argument)
+{
+    (void)argument;
+    if (!prepare())
+        return SKIP_EXIT;
+    (void)prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0UL, 0UL,
+                0UL);        /* Yama, if it is on */
+    if (!another_may_read()) /* the control */
+        return SKIP_EXIT;
+    NEED(securemem_process_harden(
+             SECUREMEM_HARDEN_ALL & ~(unsigned)SECUREMEM_HARDEN_NOT_DUMPABLE, NULL) ==
+             0 ||
+         securemem_last_error()->code == ENOTSUP);
+    NEED(another_may_read()); /* nothing else keeps it out */
+    NEED(securemem_process_harden(SECUREMEM_HARDEN_NOT_DUMPABLE, NULL) == 0);
+    NEED(!another_may_read());
+    return 0;
+}
+
+static void another_process_of_the_user_reads_none_of_its_memory(void **state)
+{
+    (void)state;
+    CHILD_PASSES(be_read, NULL);
+}
+
 static bool is_mergeable(const void *address)
 {
     struct view view;
@@ -357,6 +402,7 @@ int main(void)
         cmocka_unit_test(what_is_not_asked_for_is_not_done),
         cmocka_unit_test(a_sandbox_that_refuses_is_told_and_stops_nothing_else),
         cmocka_unit_test(no_memory_becomes_executable),
+        cmocka_unit_test(another_process_of_the_user_reads_none_of_its_memory),
         cmocka_unit_test(no_page_is_merged),
         cmocka_unit_test(an_audit_works_undumpable_where_one_came_before),
         cmocka_unit_test(no_new_privs_is_of_the_thread_and_those_it_starts),
