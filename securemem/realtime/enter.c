@@ -143,7 +143,8 @@ static int prepare(struct entering *e, void *start, size_t length, bool apart)
     result = smem_kernel_lock(pages, to - from);
     if (result != 0) {
         result = smem_error_kernel("mlock", result, to - from);
-        (void)smem_keep_unlock_range(&e->mode->keeping, from, to); /* a part may be */
+        if (!e->mode->locked_all) /* a part may be locked */
+            (void)smem_keep_unlock_range(&e->mode->keeping, from, to);
         return result;
     }
     range->locked = true;

@@ -76,7 +76,7 @@ void smem_mode_release_ranges(struct smem_mode *mode, size_t from)
         const struct smem_mode_range *range = &mode->ranges[--mode->range_count];
         if (range->held)
             smem_range_drop(range->start, range->end);
-        if (range->locked)
+        if (range->locked && !mode->locked_all) /* an earlier enter needs it still */
             (void)smem_keep_unlock_range(&mode->keeping, range->start, range->end);
         if (range->kept_from_children)
             (void)smem_kernel_inherit((void *)range->start, /* NOLINT: an address */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Ranges beside deterministic mode: each keeps what the other holds, and no longer. */
+#include <errno.h>
+
 #include "unit/unit.h"
 
 #define PAGES 4
@@ -64,6 +66,29 @@ static void leaving_keeps_ranges_that_are_locked_and_no_others(void **state)
     }
 }
 
+static int enter_in_vain(void *argument)
+{
+    (void)argument;
+    char *memory = map();
+    securemem_rt_range range = {memory, PAGES * page, false};
+    securemem_rt_plan first = SECUREMEM_RT_PLAN_DEFAULT;
+    securemem_rt_plan second = {
+        .ranges = &range, .range_count = 1, .stack = (size_t)1 << 30};
+    if (securemem_rt_enter(&first) != 0)
+        return SKIP_EXIT;
+    NEED(is_locked(memory));
+    NEED(securemem_rt_enter(&second) == -ENOMEM);
+    NEED(is_locked(memory));
+    NEED(securemem_rt_leave() == 0 && !is_locked(memory));
+    return 0;
+}
+
+static void a_second_enter_that_is_refused_unlocks_nothing_of_the_first(void **state)
+{
+    (void)state;
+    CHILD_PASSES(enter_in_vain, NULL);
+}
+
 static void *share_own_stack(void *argument)
 {
     char here[64];
@@ -117,6 +142,7 @@ int main(void)
     page = view_page_size();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(leaving_keeps_ranges_that_are_locked_and_no_others),
+        cmocka_unit_test(a_second_enter_that_is_refused_unlocks_nothing_of_the_first),
         cmocka_unit_test(the_stack_of_a_thread_stays_locked),
         cmocka_unit_test(a_signal_stack_outlives_the_mode_locked),
     };
