@@ -25,7 +25,7 @@ extern "C" {
  * interrupt, and waits where it would block (poll(2)).
  * 0, -EINVAL (secret is NULL), -ENODATA (it ended before), -EBADF, -EFAULT (the secret is
  * closed), -EISDIR, -EIO (anything else; kernel_code has it). On a refusal size bytes at
- * secret are zeros, where they can be written.
+ * secret are zeros where any had come, else as they were.
  */
 SECUREMEM_API SECUREMEM_USE_RESULT int securemem_read_fd(int fd, void *secret,
                                                          size_t size);

@@ -102,7 +102,7 @@ int securemem_read_fd(int fd, void *secret, size_t size)
     int result = smem_stream_read(fd, secret, size, &got);
     if (result == 0 && got == size)
         return 0;
-    if (result != -EFAULT)
+    if (got > 0) /* else it may be closed, and is as it was */
         sodium_memzero(secret, size);
     if (result != 0)
         return smem_stream_refuse(operation, "the descriptor", result);

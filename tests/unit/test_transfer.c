@@ -107,6 +107,7 @@ static void a_closed_secret_is_named_as_the_reason(void **state)
     assert_int_equal(securemem_read_fd(ends[0], secret, 16), -EFAULT);
     assert_non_null(strstr(securemem_last_error()->message, "securemem_open"));
     assert_int_equal(securemem_write_fd(ends[1], secret, 16), -EFAULT);
+    assert_int_equal(securemem_read_fd(-1, secret, 16), -EBADF); /* it is not touched */
     assert_int_equal(securemem_open(secret, SECUREMEM_WRITE), 0);
     assert_int_equal(securemem_read_fd(ends[0], secret, 16), 0);
     assert_memory_equal(secret, wanted, 16);
