@@ -74,13 +74,17 @@ securemem_read_credential(securemem_arena *arena, const char *name, size_t limit
 
 /*
  * A line from the terminal of the process (/dev/tty), without echo, as text without its
- * newline. The terminal is as before afterwards, also where a signal ends or stops the
- * process meanwhile: each that would is caught, the terminal put back, and the signal
- * raised again; after a stop the prompt is shown anew. SIGKILL and SIGSTOP cannot be
- * caught. One thread at a time.
- * NULL: EINVAL (prompt is NULL), ENOTTY (no terminal), EFBIG (more than limit bytes),
- * ENODATA (the end of the file), EINTR (a signal that did not end the process), EAGAIN
- * (another thread is reading one), EIO.
+ * newline, of 4094 bytes at the most: a terminal cuts a longer one. The terminal is as
+ * before afterwards, also where a signal ends or stops the process meanwhile, or another
+ * thread calls exit(3): each signal that would is caught, the terminal put back, and the
+ * signal raised again; after a stop, SIGSTOP among them, the prompt is shown anew. A handler
+ * of the program's for SIGALRM, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM or a stop of the
+ * terminal's runs when that is back; one for any other signal runs as it comes, and leaves
+ * the terminal without echo if it ends the process. Nothing catches SIGKILL. One thread at
+ * a time, which is not cancelled meanwhile.
+ * NULL: EINVAL (prompt is NULL, or limit is 0), ENOTTY (no terminal), EFBIG (more than
+ * limit bytes, or than a terminal keeps), ENODATA (the end of the file), EINTR (a signal
+ * that did not end the process), EAGAIN (another thread is reading one), EIO.
  */
 SECUREMEM_API SECUREMEM_USE_RESULT void *
 securemem_read_passphrase(securemem_arena *arena, const char *prompt, size_t limit);

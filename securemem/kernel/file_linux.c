@@ -3,12 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "kernel/answer.h"
+#include "kernel/poll.h"
 
 #define ACCESS_BITS 07777U
 
@@ -55,8 +55,7 @@ uint32_t smem_kernel_user(void)
 static int wait_for(int descriptor, short events)
 {
     struct pollfd waiting = {.fd = descriptor, .events = events};
-    int before = errno;
-    int result = (int)smem_answer(before, poll(&waiting, 1, -1));
+    int result = smem_poll(&waiting, 1);
     return result < 0 ? result : 0;
 }
 

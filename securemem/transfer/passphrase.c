@@ -5,7 +5,6 @@
 #include <securemem/transfer.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <string.h>
 
 #include "kernel/kernel.h"
@@ -14,6 +13,8 @@
 #include "transfer/stream.h"
 
 static const char operation[] = "securemem_read_passphrase";
+
+static atomic_int reading; /* the process whose thread reads one, or 0 */
 
 /* A prompt that cannot be shown says nothing of the line that is typed. */
 static void show(int terminal, const char *text)
@@ -82,9 +83,11 @@ static int ask_until_answered(int terminal, const char *prompt, char *secret,
             return result;
         result = ask(terminal, prompt, secret, limit, length);
         smem_kernel_release_signals();
-        bool stopped = smem_kernel_raise_signals(&caught);
-        if (!caught || !stopped)
-            return caught && result == 0 ? -EINTR : result;
+        bool goes_on = smem_kernel_raise_signals(&caught);
+        if (caught && !goes_on)
+            return result == 0 ? -EINTR : result;
+        if (!caught || result != -EINTR)
+            return result;
         securemem_wipe(secret, limit + 1);
     }
 }
@@ -98,7 +101,8 @@ static int refuse(int result, size_t limit)
         return smem_error_own(operation, ENODATA, "the end of the file was typed");
     case -EFBIG:
         return smem_error_limit(operation, EFBIG, limit, limit, limit,
-                                "more was typed than the limit that was given");
+                                "more was typed than the limit, or than a terminal keeps "
+                                "of a line (4094 bytes)");
     case -ENXIO:
     case -ENOTTY:
     case -ENODEV:
@@ -136,18 +140,25 @@ static char *read_from(securemem_arena *arena, int terminal, const char *prompt,
     return exact;
 }
 
+/* False where another thread of this process reads one; a child inherits none. */
+static bool begin(void)
+{
+    int self = smem_kernel_self(), reader = atomic_load(&reading);
+    return reader != self && atomic_compare_exchange_strong(&reading, &reader, self);
+}
+
 void *securemem_read_passphrase(securemem_arena *arena, const char *prompt, size_t limit)
 {
-    static atomic_flag reading = ATOMIC_FLAG_INIT;
-    if (prompt == NULL || limit == 0 || limit == SIZE_MAX) {
-        errno = -smem_error_argument(operation, "prompt is NULL, or the limit is 0 or "
-                                                "larger than any memory");
+    if (prompt == NULL || limit == 0) {
+        errno = -smem_error_argument(operation, "prompt is NULL, or the limit is 0");
         return NULL;
     }
-    if (atomic_flag_test_and_set(&reading)) {
+    if (!begin()) {
         errno = -smem_error_own(operation, EAGAIN, "another thread is reading one");
         return NULL;
     }
+    if (limit >= SMEM_TERMINAL_LINE)
+        limit = SMEM_TERMINAL_LINE - 1; /* a line that is longer may have been cut */
     int saved_errno = errno;
     char *secret = NULL;
     arena = smem_stream_arena(arena);
@@ -162,7 +173,7 @@ void *securemem_read_passphrase(securemem_arena *arena, const char *prompt, size
     } else {
         saved_errno = errno;
     }
-    atomic_flag_clear(&reading);
+    atomic_store(&reading, 0);
     errno = saved_errno;
     return secret;
 }
