@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Secrets in and out without a copy: by read(2) straight into their place, and by write(2)
- * from it. Nothing passes through stdio, a heap or the stack.
+ * from it. Nothing passes through stdio, a heap or the stack, but for one byte by which a
+ * file is found to be longer than it said. The kernel's own buffers (a pipe, a terminal,
+ * the page cache) are not the library's to wipe. None is a cancellation point (pthreads(7)).
  *
  * Functions that make a secret take the arena that it is to be in; NULL is the default one
  * (arena.h). Their errno may also be any of securemem_arena_alloc's. What ends early, is too
@@ -22,18 +24,20 @@ extern "C" {
 
 /*
  * Reads just size bytes from a descriptor into place, across short reads, signals that
- * interrupt, and waits where it would block (poll(2)).
- * 0, -EINVAL (secret is NULL), -ENODATA (it ended before), -EBADF, -EFAULT (the secret is
- * closed), -EISDIR, -EIO (anything else; kernel_code has it). On a refusal size bytes at
- * secret are zeros where any had come, else as they were.
+ * interrupt, and waits where it would block (poll(2)), for as long as it takes.
+ * 0, -EINVAL (secret is NULL, or begins a secret of fewer bytes), -ENODATA (it ended
+ * before), -EBADF, -EFAULT (the secret is closed), -EISDIR, -EIO (anything else;
+ * kernel_code has it). On a refusal what came is zeros again, unless another thread closed
+ * the secret meanwhile; the bytes beyond are as before.
  */
 SECUREMEM_API SECUREMEM_USE_RESULT int securemem_read_fd(int fd, void *secret,
                                                          size_t size);
 
 /*
- * Writes size bytes to a descriptor, in the same way. Like write(2) it may raise SIGPIPE.
- * 0, -EINVAL, -EBADF, -EFAULT (the secret is closed), -EPIPE, -EIO; a part may have been
- * written.
+ * Writes size bytes to a descriptor, in the same way. Like write(2) it raises SIGPIPE where
+ * whoever read is gone, which ends a program that neither ignores nor handles it.
+ * 0, -EINVAL (as above), -EBADF, -EFAULT (the secret is closed), -EPIPE, -EIO; a part may
+ * have been written.
  */
 SECUREMEM_API SECUREMEM_USE_RESULT int securemem_write_fd(int fd, const void *secret,
                                                           size_t size);
@@ -65,7 +69,8 @@ securemem_read_file(securemem_arena *arena, const char *path, size_t limit,
 
 /*
  * A credential of the service (systemd.exec(5), LoadCredential=): the file of that name in
- * $CREDENTIALS_DIRECTORY, which is not a symbolic link.
+ * $CREDENTIALS_DIRECTORY, which is not a symbolic link. The variable is not looked at where
+ * its user is not trusted (secure_getenv(3)).
  * NULL: EINVAL (not a plain name, or the variable is no absolute path), ENOENT (none, or
  * the variable is not set), EACCES, EISDIR, EFBIG, EIO.
  */
@@ -91,26 +96,30 @@ securemem_read_passphrase(securemem_arena *arena, const char *prompt, size_t lim
 
 /*
  * The value of a variable, which is wiped where it stood, so that /proc/PID/environ shows
- * it no more, and unset. As with unsetenv(3), no other thread may use the environment
- * meanwhile. NULL: EINVAL (name is NULL, empty or has a '='), ENOENT.
+ * it no more, and unset; of one that stands there more than once, the first that getenv(3)
+ * finds, and all are wiped. Pointers to it that the program has show zeros; copies that it
+ * made, or setenv(3) of an earlier value, stay. As with unsetenv(3), no other thread may use
+ * the environment meanwhile. NULL: EINVAL (name is NULL, empty or has a '='), ENOENT.
  */
 SECUREMEM_API SECUREMEM_USE_RESULT void *securemem_take_env(securemem_arena *arena,
                                                             const char *name);
 
 /*
- * An argument of main, which is wiped where it stands: /proc/PID/cmdline shows zeros. Until
- * then anybody may have seen it. NULL: EINVAL (argument is NULL).
+ * An argument of main, which is wiped where it stands: /proc/PID/cmdline shows zeros, as
+ * many as it had characters. Until then anybody may have seen it. NULL: EINVAL (argument is
+ * NULL).
  */
 SECUREMEM_API SECUREMEM_USE_RESULT void *securemem_take_arg(securemem_arena *arena,
                                                             char *argument);
 
-/* size random bytes (getrandom(2), through libsodium). */
+/* size random bytes (getrandom(2), through libsodium, which aborts where there are none). */
 SECUREMEM_API SECUREMEM_USE_RESULT void *securemem_random(securemem_arena *arena,
                                                           size_t size);
 
 /*
  * The bytes of length characters of hex or of base64 (RFC 4648, with padding), in a time
- * that depends on length alone; nothing else may be among them. NULL: EINVAL.
+ * that depends on length alone where they are well-formed, and else also on where they are
+ * not; nothing else may be among them, spaces and newlines neither. NULL: EINVAL.
  */
 SECUREMEM_API SECUREMEM_USE_RESULT void *
 securemem_from_hex(securemem_arena *arena, const char *text, size_t length);

@@ -88,7 +88,7 @@ void *securemem_read_credential(securemem_arena *arena, const char *name, size_t
     arena = smem_stream_arena(arena);
     if (arena == NULL)
         return NULL;
-    const char *path = getenv("CREDENTIALS_DIRECTORY");
+    const char *path = secure_getenv("CREDENTIALS_DIRECTORY");
     if (path == NULL)
         return refuse(
             smem_error_own(operation, ENOENT,

@@ -9,6 +9,7 @@
 #include "kernel/file.h"
 #include "kernel/kernel.h"
 #include "region/error.h"
+#include "secret/place.h"
 
 /* What is asked for first where nothing is known of the length, and how that grows. */
 #define FIRST_BYTES 4096U
@@ -19,15 +20,11 @@ securemem_arena *smem_stream_arena(securemem_arena *arena)
     return arena != NULL ? arena : securemem_default_arena();
 }
 
-/* Whether a refusal is none: a signal came, or there is nothing yet, which is waited for. */
-static bool is_passing(int result, int (*wait)(int), int descriptor)
+/* 0 where a refusal is none: a signal came, or what there is not yet was waited for. */
+static int pass(int refusal, int (*wait)(int), int descriptor)
 {
-    if (result == -EINTR)
-        return true;
-    if (result != -EAGAIN)
-        return false;
-    int waited = wait(descriptor);
-    return waited == 0 || waited == -EINTR;
+    int result = refusal == -EAGAIN ? wait(descriptor) : refusal;
+    return result == -EINTR ? 0 : result;
 }
 
 int smem_stream_read(int descriptor, void *place, size_t size, size_t *got)
@@ -37,10 +34,13 @@ int smem_stream_read(int descriptor, void *place, size_t size, size_t *got)
         long count = smem_kernel_read(descriptor, (char *)place + *got, size - *got);
         if (count == 0)
             return 0;
-        if (count > 0)
+        if (count > 0) {
             *got += (size_t)count;
-        else if (!is_passing((int)count, smem_kernel_wait_readable, descriptor))
-            return (int)count;
+            continue;
+        }
+        int result = pass((int)count, smem_kernel_wait_readable, descriptor);
+        if (result != 0)
+            return result;
     }
     return 0;
 }
@@ -93,17 +93,37 @@ int smem_stream_refuse(const char *operation, const char *name, int kernel_code)
     return smem_error_file(operation, code, -kernel_code, name, remedy);
 }
 
+/*
+ * 0, or -EINVAL, recorded: no secret, or one of fewer bytes. Where one begins elsewhere, or
+ * other memory, the caller knows how long it is.
+ */
+static int need_bytes(const char *operation, const void *secret, size_t size)
+{
+    struct smem_place place;
+    if (secret == NULL)
+        return smem_error_argument(operation, "secret is NULL");
+    if (smem_place_acquire(secret, &place) != SMEM_FOUND)
+        return 0;
+    size_t there = smem_place_size(&place);
+    smem_place_release(&place);
+    if (size <= there)
+        return 0;
+    return smem_error_limit(operation, EINVAL, size, there, there,
+                            "the secret has fewer bytes than size");
+}
+
 int securemem_read_fd(int fd, void *secret, size_t size)
 {
     static const char operation[] = "securemem_read_fd";
-    if (secret == NULL)
-        return smem_error_argument(operation, "secret is NULL");
+    int result = need_bytes(operation, secret, size);
+    if (result != 0)
+        return result;
     size_t got;
-    int result = smem_stream_read(fd, secret, size, &got);
+    result = smem_stream_read(fd, secret, size, &got);
     if (result == 0 && got == size)
         return 0;
-    if (got > 0) /* else it may be closed, and is as it was */
-        sodium_memzero(secret, size);
+    if (result != -EFAULT) /* what the kernel wrote to can be written */
+        sodium_memzero(secret, got);
     if (result != 0)
         return smem_stream_refuse(operation, "the descriptor", result);
     return smem_error_limit(operation, ENODATA, size, SIZE_MAX, got,
@@ -113,19 +133,20 @@ int securemem_read_fd(int fd, void *secret, size_t size)
 int securemem_write_fd(int fd, const void *secret, size_t size)
 {
     static const char operation[] = "securemem_write_fd";
-    if (secret == NULL)
-        return smem_error_argument(operation, "secret is NULL");
+    int result = need_bytes(operation, secret, size);
+    if (result != 0)
+        return result;
     const char *bytes = secret;
     while (size > 0) {
         long count = smem_kernel_write(fd, bytes, size);
         if (count > 0) {
             bytes += count;
             size -= (size_t)count;
-        } else if (count == 0) {
-            return smem_stream_refuse(operation, "the descriptor", -EIO);
-        } else if (!is_passing((int)count, smem_kernel_wait_writable, fd)) {
-            return smem_stream_refuse(operation, "the descriptor", (int)count);
+            continue;
         }
+        result = count == 0 ? -EIO : pass((int)count, smem_kernel_wait_writable, fd);
+        if (result != 0)
+            return smem_stream_refuse(operation, "the descriptor", result);
     }
     return 0;
 }
@@ -134,13 +155,10 @@ int securemem_write_fd(int fd, const void *secret, size_t size)
  * One byte beyond those that are there tells whether it goes on: 1 and the byte, 0 at its
  * end, or a negative errno. It alone is for a moment outside of a secret.
  */
-static int read_one_more(int descriptor, volatile unsigned char *out)
+static int read_one_more(int descriptor, unsigned char *byte)
 {
-    unsigned char byte = 0;
     size_t got;
-    int result = smem_stream_read(descriptor, &byte, 1, &got);
-    *out = byte;
-    sodium_memzero(&byte, sizeof byte);
+    int result = smem_stream_read(descriptor, byte, 1, &got);
     return result != 0 ? result : (int)got;
 }
 
@@ -158,35 +176,49 @@ static int refuse_long(const char *operation, size_t limit)
                             "larger one if this is what you expect");
 }
 
-/* Fills *secret, of *size bytes, to the end; grows it where it goes on. */
+/*
+ * Fills *secret, of *room bytes from *size on, and grows it where it goes on; *byte is what
+ * is read beyond it. 1, 0 at the end, or a negative errno, recorded.
+ */
+static int read_part(const char *operation, const char *name, int descriptor,
+                     unsigned char **secret, size_t *size, size_t *room, size_t limit,
+                     unsigned char *byte)
+{
+    size_t got;
+    int result = smem_stream_read(descriptor, *secret + *size, *room - *size, &got);
+    *size += got;
+    if (result == 0 && *size == *room)
+        result = read_one_more(descriptor, byte);
+    if (result < 0)
+        return smem_stream_refuse(operation, name, result);
+    if (result == 0)
+        return 0;
+    if (*room >= limit)
+        return refuse_long(operation, limit);
+    size_t more = larger(*room, limit);
+    void *grown = securemem_realloc(*secret, more);
+    if (grown == NULL)
+        return -errno;
+    *secret = grown;
+    *room = more;
+    (*secret)[(*size)++] = *byte;
+    return 1;
+}
+
+/* Fills *secret, of *size bytes, to the end; *size is then what there was. */
 static int read_to_end(const char *operation, const char *name, int descriptor,
                        unsigned char **secret, size_t *size, size_t limit)
 {
+    unsigned char byte = 0;
     size_t room = *size;
+    int result;
     *size = 0;
-    for (;;) {
-        size_t got;
-        int result = smem_stream_read(descriptor, *secret + *size, room - *size, &got);
-        *size += got;
-        if (result == 0 && *size < room)
-            return 0;
-        unsigned char byte = 0;
-        if (result == 0)
-            result = read_one_more(descriptor, &byte);
-        if (result < 0)
-            return smem_stream_refuse(operation, name, result);
-        if (result == 0)
-            return 0;
-        if (room >= limit)
-            return refuse_long(operation, limit);
-        room = larger(room, limit);
-        void *grown = securemem_realloc(*secret, room);
-        if (grown == NULL)
-            return -errno;
-        *secret = grown;
-        (*secret)[(*size)++] = byte;
-        *(volatile unsigned char *)&byte = 0;
-    }
+    do
+        result =
+            read_part(operation, name, descriptor, secret, size, &room, limit, &byte);
+    while (result > 0);
+    sodium_memzero(&byte, sizeof byte);
+    return result;
 }
 
 void *smem_stream_read_all(const char *operation, const char *name,

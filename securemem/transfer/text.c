@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "region/error.h"
 #include "secret/copy.h"
@@ -31,7 +32,20 @@ static void *take(securemem_arena *arena, char *text)
         return NULL;
     smem_copy(secret, text, length);
     sodium_memzero(text, length);
+    securemem_clear_registers(); /* strlen(3) reads by vectors */
     return secret;
+}
+
+/* Those of a variable that stands there more than once, which getenv(3) does not find. */
+static void wipe_others(const char *name)
+{
+    size_t length = strlen(name);
+    for (char **variable = environ; *variable != NULL; variable++)
+        if (strncmp(*variable, name, length) == 0 && (*variable)[length] == '=') {
+            char *value = *variable + length + 1;
+            sodium_memzero(value, strlen(value));
+        }
+    securemem_clear_registers();
 }
 
 void *securemem_take_env(securemem_arena *arena, const char *name)
@@ -43,8 +57,10 @@ void *securemem_take_env(securemem_arena *arena, const char *name)
     if (value == NULL)
         return refuse(smem_error_own(operation, ENOENT, "the variable is not set"));
     void *secret = take(arena, value);
-    if (secret != NULL)
+    if (secret != NULL) {
+        wipe_others(name);
         (void)unsetenv(name); /* the name is one */
+    }
     return secret;
 }
 

@@ -78,6 +78,35 @@ static void read_pipe(void)
     SUBJECT_FREEZE();
 }
 
+static void read_file_too_long(void)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", subject_descriptor());
+    attack_require(securemem_read_file(NULL, path, KEY_BYTES - 1, NULL) == NULL,
+                   "the limit");
+    SUBJECT_FREEZE();
+}
+
+/* All of it is decoded but its last byte. */
+static void decode_malformed(void)
+{
+    unsigned char *secret = securemem_alloc(KEY_BYTES);
+    subject_receive(secret, KEY_BYTES);
+    char *hex = securemem_to_hex(NULL, secret, KEY_BYTES);
+    char *base64 = securemem_to_base64(NULL, secret, KEY_BYTES);
+    attack_require(hex != NULL && base64 != NULL, "encoding");
+    size_t hex_length = strlen(hex), base64_length = strlen(base64);
+    hex[hex_length - 1] = 'x';
+    base64[base64_length - 5] = '*';
+    attack_require(securemem_from_hex(NULL, hex, hex_length) == NULL, "decoding");
+    attack_require(securemem_from_base64(NULL, base64, base64_length) == NULL,
+                   "decoding");
+    securemem_free(secret);
+    securemem_free(hex);
+    securemem_free(base64);
+    SUBJECT_FREEZE();
+}
+
 static void encode(void)
 {
     unsigned char *secret = securemem_alloc(KEY_BYTES);
@@ -126,6 +155,14 @@ static void read_passphrase(void)
     SUBJECT_FREEZE();
 }
 
+static void read_passphrase_too_long(void)
+{
+    attack_require(setsid() >= 0 && ioctl(terminal, TIOCSCTTY, 0) == 0, "a terminal");
+    attack_require(securemem_read_passphrase(NULL, "?", KEY_BYTES - 1) == NULL,
+                   "the limit");
+    SUBJECT_FREEZE();
+}
+
 /* Controls: as most programs do it, wiping the copies that they know of. */
 static void copy_variable(void)
 {
@@ -166,9 +203,12 @@ static const struct scenario scenarios[] = {
     {"write_fd, read_file", read_file, 1, false},
     {"read_file of a pipe", read_pipe, 1, false},
     {"to and from hex and base64", encode, 3, false},
+    {"read_file of what is too long", read_file_too_long, 0, false},
+    {"from malformed hex and base64", decode_malformed, 0, false},
     {"take_env", take_env, 1, false},
     {"take_arg", take_arg, 1, false},
     {"read_passphrase", read_passphrase, 1, true},
+    {"read_passphrase of what is too long", read_passphrase_too_long, 0, true},
 };
 
 static const struct scenario controls[] = {
@@ -230,7 +270,7 @@ static bool attack(const struct scenario *scenario, struct scan *scan)
         /* It waits for what is typed, so somebody else has to do that. */
         pid_t typist = fork();
         if (typist == 0) {
-            type(master, key, scenario->run == read_passphrase);
+            type(master, key, scenario->run != read_by_fgets);
             _exit(0);
         }
         assert_true(typist > 0);

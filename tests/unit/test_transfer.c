@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sodium.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -82,18 +83,74 @@ static void what_ends_early_leaves_zeros(void **state)
     assert_int_equal(pipe(ends), 0);
     unsigned char *secret = securemem_alloc(100);
     memset(secret, 0xee, 100);
-    assert_int_equal(write(ends[1], wanted, 99), 99);
+    assert_int_equal(write(ends[1], wanted, 90), 90);
     close(ends[1]);
     assert_int_equal(securemem_read_fd(ends[0], secret, 100), -ENODATA);
-    assert_true(all_bytes_are(secret, 100, 0));
+    assert_true(all_bytes_are(secret, 90, 0));
+    assert_true(all_bytes_are(secret + 90, 10, 0xee));
     assert_int_equal(securemem_last_error()->needed, 100);
-    assert_int_equal(securemem_last_error()->in_use, 99);
+    assert_int_equal(securemem_last_error()->in_use, 90);
     close(ends[0]);
     assert_int_equal(securemem_read_fd(ends[0], secret, 100), -EBADF);
     assert_int_equal(securemem_write_fd(ends[0], secret, 100), -EBADF);
     assert_int_equal(securemem_read_fd(0, NULL, 1), -EINVAL);
     assert_int_equal(securemem_write_fd(0, NULL, 1), -EINVAL);
     securemem_free(secret);
+}
+
+/* Nothing came, so that nothing has to be wiped, where it could not be. */
+static int refuse_into_a_closed_one(void *argument)
+{
+    (void)argument;
+    int ended = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    unsigned char *secret = securemem_alloc(16);
+    const securemem_access accesses[] = {SECUREMEM_NONE, SECUREMEM_READ};
+    NEED(secret != NULL && ended >= 0);
+    for (size_t i = 0; i < COUNT(accesses); i++) {
+        NEED(securemem_set_access(secret, accesses[i]) == 0);
+        NEED(securemem_read_fd(ended, secret, 16) == -ENODATA);
+        NEED(securemem_read_fd(-1, secret, 16) == -EBADF);
+    }
+    securemem_free(secret);
+    close(ended);
+    return 0;
+}
+
+static void a_refusal_writes_to_no_closed_secret(void **state)
+{
+    (void)state;
+    CHILD_PASSES(refuse_into_a_closed_one, NULL);
+}
+
+/* What is beside a secret is neither read over nor given away. */
+static void no_more_than_a_secret_has_is_read_or_written(void **state)
+{
+    (void)state;
+    const securemem_placement placements[] = {SECUREMEM_GUARDED, SECUREMEM_PACKED};
+    for (size_t i = 0; i < COUNT(placements); i++) {
+        securemem_arena *arena =
+            arena_of((securemem_arena_options){.placement = placements[i]});
+        unsigned char *secrets[8], got[100];
+        int ends[2];
+        assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+        for (size_t j = 0; j < COUNT(secrets); j++) {
+            secrets[j] = securemem_arena_alloc(arena, 40);
+            assert_non_null(secrets[j]);
+            memset(secrets[j], 0xee, 40);
+        }
+        assert_int_equal(securemem_write_fd(ends[1], secrets[3], 41), -EINVAL);
+        assert_int_equal(securemem_last_error()->limit, 40);
+        assert_int_equal(read(ends[0], got, sizeof got), -1);
+        assert_int_equal(write(ends[1], wanted, 41), 41);
+        assert_int_equal(securemem_read_fd(ends[0], secrets[3], 41), -EINVAL);
+        for (size_t j = 0; j < COUNT(secrets); j++)
+            assert_true(all_bytes_are(secrets[j], 40, 0xee));
+        assert_int_equal(securemem_read_fd(ends[0], secrets[3], 40), 0);
+        assert_memory_equal(secrets[3], wanted, 40);
+        close(ends[0]);
+        close(ends[1]);
+        securemem_arena_destroy(arena);
+    }
 }
 
 static void a_closed_secret_is_named_as_the_reason(void **state)
@@ -252,6 +309,57 @@ static void what_does_not_know_its_size_is_read_to_its_end(void **state)
     unlink(path);
 }
 
+/* Gives what there is of a file, in a thread that writes to it or cuts it meanwhile. */
+struct change {
+    atomic_bool ended;
+    bool grows;
+};
+
+static void *change(void *argument)
+{
+    struct change *c = argument;
+    int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    NEED(fd >= 0);
+    for (size_t i = 0; !atomic_load(&c->ended); i++)
+        if (c->grows)
+            NEED(write(fd, wanted + i % SIZE, 1) == 1);
+        else
+            NEED(ftruncate(fd, (off_t)((i * 7919) % SIZE)) == 0);
+    close(fd);
+    return NULL;
+}
+
+/* Whatever fstat(2) said: a part of what was there, as long as the secret is. */
+static void a_file_that_changes_meanwhile_is_what_was_read_of_it(void **state)
+{
+    (void)state;
+    for (int grows = 0; grows < 2; grows++) {
+        struct change c = {.grows = grows};
+        pthread_t thread;
+        size_t sizes = 0, last = 0;
+        write_file(grows ? 0 : SIZE, 0600);
+        assert_int_equal(pthread_create(&thread, NULL, change, &c), 0);
+        for (int i = 0; i < 300; i++) {
+            unsigned char *secret = securemem_read_file(NULL, path, 1 << 20, NULL);
+            if (secret == NULL) {
+                assert_int_equal(errno, EFBIG); /* it has grown that much */
+                break;
+            }
+            size_t size = securemem_size(secret);
+            sizes += size != last;
+            last = size;
+            for (size_t j = 0; j < size; j++)
+                if (secret[j] != wanted[j % SIZE] && (grows || secret[j] != 0))
+                    fail_msg("byte %zu of %zu is not the file's", j, size);
+            securemem_free(secret);
+        }
+        atomic_store(&c.ended, true);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_true(sizes > 2); /* it did change */
+    }
+    unlink(path);
+}
+
 static void who_else_may_read_is_reported(void **state)
 {
     (void)state;
@@ -391,12 +499,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_are_whole_whatever_comes_between),
         cmocka_unit_test(what_ends_early_leaves_zeros),
+        cmocka_unit_test(a_refusal_writes_to_no_closed_secret),
+        cmocka_unit_test(no_more_than_a_secret_has_is_read_or_written),
         cmocka_unit_test(a_closed_secret_is_named_as_the_reason),
         cmocka_unit_test(writes_are_whole_whatever_the_reader_does),
         cmocka_unit_test(a_reader_that_is_gone_is_an_error),
         cmocka_unit_test(a_file_is_a_secret_of_its_size),
         cmocka_unit_test(files_that_are_none_are_told_apart),
         cmocka_unit_test(what_does_not_know_its_size_is_read_to_its_end),
+        cmocka_unit_test(a_file_that_changes_meanwhile_is_what_was_read_of_it),
         cmocka_unit_test(who_else_may_read_is_reported),
         cmocka_unit_test(a_credential_is_a_plain_file_of_its_directory),
         cmocka_unit_test(encodings_go_both_ways_and_refuse_what_is_malformed),
