@@ -38,4 +38,7 @@ int smem_kernel_unset_fatal(int number);
 /* 1 where the signal's action is the default, else 0. */
 int smem_kernel_is_default(int number);
 
+/* The same, also where only what smem_kernel_set_fatal set stands before the default. */
+int smem_kernel_ends_as_default(int number);
+
 #endif

@@ -190,10 +190,27 @@ int smem_kernel_unset_fatal(int number)
     return leave(number, FATAL);
 }
 
+static bool is_default(const struct sigaction *action)
+{
+    return !is_handler(action) && action->sa_handler == SIG_DFL;
+}
+
 int smem_kernel_is_default(int number)
 {
     struct sigaction now;
     int before = errno;
     int result = (int)smem_answer(before, sigaction(number, NULL, &now));
-    return result != 0 ? result : !is_handler(&now) && now.sa_handler == SIG_DFL;
+    return result != 0 ? result : is_default(&now);
+}
+
+int smem_kernel_ends_as_default(int number)
+{
+    struct sigaction now;
+    int before = errno;
+    int result = (int)smem_answer(before, sigaction(number, NULL, &now));
+    if (result != 0)
+        return result;
+    if (is_own(&now) && (atomic_load(&uses[number].users) & TRAP) == 0)
+        return is_default(&uses[number].earlier);
+    return is_default(&now);
 }

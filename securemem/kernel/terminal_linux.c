@@ -13,6 +13,7 @@
 #include "kernel/answer.h"
 #include "kernel/kernel.h"
 #include "kernel/poll.h"
+#include "kernel/signal.h"
 
 /* Caught also where the program has a handler, which runs when the terminal is back. */
 static const int interactive[] = {SIGALRM, SIGHUP,  SIGINT,  SIGPIPE, SIGQUIT,
@@ -122,21 +123,21 @@ static bool is_among(const int *signals, size_t count, int signal)
     return false;
 }
 
-/* Once more, with all that is known of it: delivered when this handler returns. */
-static void raise_anew(int signal, siginfo_t *info)
+/* To what was there before, with all that is known of it, when this handler returns. */
+static void pass_on(int signal, siginfo_t *info)
 {
+    (void)sigaction(signal, &old[signal], NULL);
     if (syscall(SYS_rt_tgsigqueueinfo, getpid(), syscall(SYS_gettid), signal, info) != 0)
         (void)raise(signal);
 }
 
 static void on_own_signal(int signal, siginfo_t *info)
 {
-    if (!atomic_load(&is_catching)) { /* it is released already */
-        raise_anew(signal, info);
+    if (!atomic_load(&is_catching)) { /* released, or who caught it later passes it on */
+        pass_on(signal, info);
     } else if (is_among(faults, COUNT(faults), signal)) {
         restore_at_once();
-        (void)sigaction(signal, &old[signal], NULL);
-        raise_anew(signal, info);
+        pass_on(signal, info);
     } else {
         atomic_store(&waiting[signal], true);
         (void)syscall(SYS_write, pipe_ends[1], "", 1UL); /* full, the reader is awake */
@@ -148,8 +149,7 @@ static void on_signal(int signal, siginfo_t *info, void *context)
     int errno_before = errno;
     (void)context;
     if (atomic_load(&owner) != getpid()) { /* a child, which may share this memory */
-        (void)sigaction(signal, &old[signal], NULL);
-        raise_anew(signal, info);
+        pass_on(signal, info);
     } else {
         atomic_fetch_add(&handlers, 1);
         on_own_signal(signal, info);
@@ -167,12 +167,9 @@ static bool is_ending(int signal)
 
 static bool is_to_be_caught(int signal)
 {
-    const struct sigaction *action = &old[signal];
-    bool has_handler = (action->sa_flags & SA_SIGINFO) != 0 ||
-                       (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN);
-    if (has_handler || signal == SIGCONT) /* which goes on where it is ignored, too */
-        return is_among(interactive, COUNT(interactive), signal);
-    return action->sa_handler != SIG_IGN;
+    if (!is_among(interactive, COUNT(interactive), signal))
+        return smem_kernel_ends_as_default(signal) == 1;
+    return old[signal].sa_handler != SIG_IGN || signal == SIGCONT; /* goes on even then */
 }
 
 /* Where the program has set another handler meanwhile, that one stays. */

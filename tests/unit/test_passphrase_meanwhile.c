@@ -175,8 +175,8 @@ static int fork_beside_it(void)
     return result;
 }
 
-/* Types when the act says by SIGUSR2 that it is done with what it does meanwhile. */
-static void answer_when_told(int (*act)(void))
+/* Types when the act says by SIGUSR2 that it is done with what it does; its status. */
+static int answer_when_told(int (*act)(void))
 {
     struct reader reader;
     char shown[SHOWN];
@@ -189,14 +189,13 @@ static void answer_when_told(int (*act)(void))
     assert_int_equal(sigtimedwait(&awaited, NULL, &patience), SIGUSR2);
     assert_int_equal(sigprocmask(SIG_UNBLOCK, &awaited, NULL), 0);
     reader_type(&reader, READER_LINE "\n");
-    int status = reader_end(&reader, shown, sizeof shown);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    return reader_end(&reader, shown, sizeof shown);
 }
 
 static void children_that_are_forked_meanwhile_end_as_ever(void **state)
 {
     (void)state;
-    answer_when_told(fork_beside_it);
+    assert_int_equal(answer_when_told(fork_beside_it), 0);
 }
 
 static int exit_beside_it(void)
@@ -208,6 +207,38 @@ static int exit_beside_it(void)
 }
 
 static volatile int *nowhere;
+
+static int fault_beside_it_with_wiping(void)
+{
+    int result = 9;
+    pthread_t thread;
+    NEED(securemem_wipe_on_fatal_signal(SECUREMEM_SIGNALS_FAULTS |
+                                        SECUREMEM_SIGNALS_TERMINATION) == 0);
+    begin_in_thread(&thread, &result);
+    *nowhere = 1;
+    return 9;
+}
+
+static int be_ended_with_wiping(void)
+{
+    NEED(securemem_wipe_on_fatal_signal(SECUREMEM_SIGNALS_FAULTS |
+                                        SECUREMEM_SIGNALS_TERMINATION) == 0);
+    return reader_read_one();
+}
+
+/* Wiping that is asked for while a passphrase is read: its handler comes before. */
+static int be_ended_with_late_wiping(void)
+{
+    int result = 9;
+    pthread_t thread;
+    begin_in_thread(&thread, &result);
+    NEED(securemem_wipe_on_fatal_signal(SECUREMEM_SIGNALS_FAULTS) == 0);
+    NEED(kill(getppid(), SIGUSR2) == 0);
+    NEED(pthread_join(thread, NULL) == 0);
+    NEED(result == 0);
+    raise(SIGSEGV);
+    return 9;
+}
 
 static int fault_beside_it(void)
 {
@@ -221,7 +252,8 @@ static int fault_beside_it(void)
 static void what_ends_by_another_thread_finds_the_terminal_as_before(void **state)
 {
     (void)state;
-    int (*const acts[])(void) = {exit_beside_it, fault_beside_it};
+    int (*const acts[])(void) = {exit_beside_it, fault_beside_it,
+                                 fault_beside_it_with_wiping};
     for (size_t i = 0; i < COUNT(acts); i++) {
         struct reader reader;
         reader_start(&reader, acts[i]);
@@ -235,6 +267,36 @@ static void what_ends_by_another_thread_finds_the_terminal_as_before(void **stat
         else
             assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
     }
+}
+
+/* securemem_wipe_on_fatal_signal has a handler of signals that end the process. */
+static void wiping_at_the_end_leaves_no_terminal_without_echo(void **state)
+{
+    (void)state;
+    const int signals[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGILL,  SIGTRAP, SIGABRT, SIGBUS,
+                           SIGFPE,  SIGUSR1, SIGSEGV, SIGUSR2, SIGPIPE, SIGALRM, SIGTERM,
+                           SIGXCPU, SIGXFSZ, SIGPROF, SIGIO,   SIGPWR,  SIGSYS};
+    for (size_t i = 0; i < COUNT(signals); i++) {
+        struct reader reader;
+        char shown[SHOWN];
+        reader_start(&reader, be_ended_with_wiping);
+        reader_wait_for_echo(&reader, false);
+        assert_int_equal(kill(reader.pid, signals[i]), 0);
+        assert_int_equal(
+            waitid(P_PID, (id_t)reader.pid, &(siginfo_t){0}, WEXITED | WNOWAIT), 0);
+        if (!reader_echoes(&reader))
+            fail_msg("signal %d leaves the terminal without echo", signals[i]);
+        int status = reader_end(&reader, shown, sizeof shown);
+        if (!WIFSIGNALED(status) || WTERMSIG(status) != signals[i])
+            fail_msg("signal %d ends the reader with status %#x", signals[i], status);
+    }
+}
+
+static void wiping_that_is_asked_for_meanwhile_ends_the_process_too(void **state)
+{
+    (void)state;
+    int status = answer_when_told(be_ended_with_late_wiping);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
 }
 
 static void *read_and_be_cancelled(void *argument)
@@ -275,8 +337,8 @@ static int read_beside_it(void)
 static void neither_cancelling_nor_a_second_reader_disturbs_it(void **state)
 {
     (void)state;
-    answer_when_told(cancel_it);
-    answer_when_told(read_beside_it);
+    assert_int_equal(answer_when_told(cancel_it), 0);
+    assert_int_equal(answer_when_told(read_beside_it), 0);
 }
 
 static volatile sig_atomic_t handled;
@@ -348,6 +410,8 @@ int main(void)
         cmocka_unit_test(a_thread_that_is_stopped_asks_anew_once),
         cmocka_unit_test(children_that_are_forked_meanwhile_end_as_ever),
         cmocka_unit_test(what_ends_by_another_thread_finds_the_terminal_as_before),
+        cmocka_unit_test(wiping_at_the_end_leaves_no_terminal_without_echo),
+        cmocka_unit_test(wiping_that_is_asked_for_meanwhile_ends_the_process_too),
         cmocka_unit_test(neither_cancelling_nor_a_second_reader_disturbs_it),
         cmocka_unit_test(an_alarm_of_the_program_ends_the_wait),
         cmocka_unit_test(a_line_that_the_terminal_cuts_is_refused),
