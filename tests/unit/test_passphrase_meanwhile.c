@@ -206,7 +206,13 @@ static int exit_beside_it(void)
     exit(READER_ENDED);
 }
 
-static volatile int *nowhere;
+static void fault(void)
+{
+    volatile int *page =
+        mmap(NULL, view_page_size(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    NEED(page != MAP_FAILED);
+    *page = 1;
+}
 
 static int fault_beside_it_with_wiping(void)
 {
@@ -215,7 +221,7 @@ static int fault_beside_it_with_wiping(void)
     NEED(securemem_wipe_on_fatal_signal(SECUREMEM_SIGNALS_FAULTS |
                                         SECUREMEM_SIGNALS_TERMINATION) == 0);
     begin_in_thread(&thread, &result);
-    *nowhere = 1;
+    fault();
     return 9;
 }
 
@@ -245,7 +251,7 @@ static int fault_beside_it(void)
     int result = 9;
     pthread_t thread;
     begin_in_thread(&thread, &result);
-    *nowhere = 1;
+    fault();
     return 9;
 }
 
