@@ -271,6 +271,21 @@ static int add_idle(securemem_arena *arena, struct smem_region *region)
     return result;
 }
 
+static int add_idle_to_new(securemem_arena *arena, enum smem_region_kind kind)
+{
+    struct smem_region *region;
+    int result = create_region(arena, 1, kind, 0, &region);
+    if (result != 0)
+        return result;
+    result = add_idle(arena, region);
+    if (result != 0) {
+        smem_error_hold();
+        (void)smem_account_end(arena, region); /* empty; the first error is told */
+        smem_error_resume();
+    }
+    return result;
+}
+
 /* A region that can still grow, of one page a slot, is filled; or a new one is made. */
 static int reserve_page(securemem_arena *arena)
 {
@@ -286,15 +301,11 @@ static int reserve_page(securemem_arena *arena)
         region = region->next;
     if (region != NULL)
         return add_idle(arena, region);
-    int result = create_region(arena, 1, kind, 0, &region);
-    if (result != 0)
-        return result;
-    result = add_idle(arena, region);
-    if (result != 0) {
-        smem_error_hold();
-        (void)smem_account_end(arena, region); /* empty; the first error is told */
-        smem_error_resume();
-    }
+    int result = add_idle_to_new(arena, kind);
+    /* As for what is handed out: a kernel may not have guard regions. */
+    if (result != 0 && kind == SMEM_GUARD_REGIONS &&
+        arena->options.guard_kind == SECUREMEM_GUARDS_AUTO)
+        result = add_idle_to_new(arena, SMEM_GUARD_PAGES);
     return result;
 }
 

@@ -60,6 +60,10 @@ static int stay_protected(void *argument)
         if (i % 3 == 0)
             securemem_free(secret);
     }
+    securemem_arena *arena = securemem_arena_create(NULL);
+    NEED(arena != NULL && securemem_arena_reserve(arena, 3 * view_page_size()) == 0);
+    need_protected(securemem_arena_alloc(arena, SIZE));
+    securemem_arena_destroy(arena);
     return 0;
 }
 
