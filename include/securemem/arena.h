@@ -13,6 +13,7 @@
 #ifndef SECUREMEM_ARENA_H
 #define SECUREMEM_ARENA_H
 
+#include <securemem/access.h>
 #include <securemem/base.h>
 
 #ifdef __cplusplus
@@ -110,6 +111,29 @@ typedef enum securemem_secret_memory {
     SECUREMEM_SECRET_MEMORY_REQUIRED = 2
 } securemem_secret_memory;
 
+/*
+ * Whether the arena is closed to every thread that has not opened it by
+ * securemem_arena_open: all of its pages have one protection key (pkeys(7), Linux 4.9, a
+ * processor with PKU), and each thread its own rights to that. A stray read by another
+ * thread, or outside of a scope, faults (SIGSEGV, SEGV_PKUERR). securemem_free,
+ * securemem_realloc and other calls of this library work on closed secrets; reading or
+ * writing one faults, and is EFAULT in system calls of that thread.
+ *
+ * A process has 15 keys. REQUIRED is refused by securemem_arena_create where all are in
+ * use (ENOSPC), or the processor has none (ENOTSUP). PREFERRED then falls back to
+ * mprotect(2) of every page: the same calls, but the rights are the whole process's, a
+ * scope costs microseconds for each stretch of pages, and so does each allocation and free
+ * in a closed arena.
+ *
+ * What keys do not stop: code that runs in the process may change its rights; ptrace(2),
+ * /proc/PID/mem and io_uring(7) ignore them. More at securemem_arena_open.
+ */
+typedef enum securemem_protection_key {
+    SECUREMEM_PROTECTION_KEY_OFF = 0,
+    SECUREMEM_PROTECTION_KEY_PREFERRED = 1,
+    SECUREMEM_PROTECTION_KEY_REQUIRED = 2
+} securemem_protection_key;
+
 /* Zero-filled: the strongest protections, no cap but the system's, nothing kept idle. */
 typedef struct securemem_arena_options {
     securemem_placement placement;
@@ -130,15 +154,17 @@ typedef struct securemem_arena_options {
     void (*on_low)(securemem_arena *arena, size_t remaining, void *user);
     void *user; /* for on_low */
     securemem_secret_memory secret_memory;
-    uint32_t reserved_word; /* must be 0 */
-    uint64_t reserved[5];   /* must be 0 */
+    securemem_protection_key protection_key;
+    uint64_t reserved[5]; /* must be 0 */
 } securemem_arena_options;
 
 /*
  * A new arena; options NULL are zero-filled ones. The options are copied. It is empty and
  * charges nothing to the lock limit yet. Destroy it with securemem_arena_destroy.
- * Whether the kernel grants the protections is seen at the first allocation.
- * NULL: EINVAL (an option out of range), ENOTSUP (packed), ENOMEM, EPERM, EAGAIN.
+ * Whether the kernel grants the protections is seen at the first allocation, but for
+ * .protection_key, which is taken now.
+ * NULL: EINVAL (an option out of range), ENOMEM, EPERM, EAGAIN; with .protection_key
+ * required also ENOTSUP and ENOSPC.
  */
 SECUREMEM_API SECUREMEM_USE_RESULT securemem_arena *
 securemem_arena_create(const securemem_arena_options *options);
@@ -191,8 +217,38 @@ SECUREMEM_API size_t securemem_arena_remaining(securemem_arena *arena);
 SECUREMEM_API SECUREMEM_USE_RESULT int securemem_arena_check(securemem_arena *arena);
 
 /*
+ * Opens a scope of the calling thread on an arena with .protection_key: until it is closed
+ * the thread may read its secrets, or with SECUREMEM_WRITE also write them. Scopes nest;
+ * what they allow never shrinks before the last is closed. With a key, neither call makes
+ * a system call.
+ *
+ * Rights belong to the thread. A signal handler begins with none, also where it interrupts
+ * a scope, and gets none but by a scope of its own; one that leaves by siglongjmp(3) leaves
+ * the thread with none. A new thread has those of the thread that made it at that moment
+ * (clone(2)), so make threads outside of scopes, or let them begin with
+ * securemem_arena_close. A forked child has those of the thread that forked.
+ *
+ * 0, -EINVAL (not an arena, not such an access), -ENOTSUP (made without .protection_key),
+ * -EOVERFLOW (65,535 scopes are open); where mprotect(2) stands in for the key also what
+ * that was refused with, -ENOMEM (vm.max_map_count), -EPERM, -ENOTSUP, -EAGAIN: nothing is
+ * open then that was not.
+ */
+SECUREMEM_API SECUREMEM_USE_RESULT int securemem_arena_open(securemem_arena *arena,
+                                                            securemem_access access);
+
+/*
+ * Closes a scope of the calling thread; with the last its rights end, and with none open
+ * they do as well: what was inherited is given up. Where mprotect(2) stands in for the key
+ * scopes are the process's, and the last one closes every page.
+ * 0, -EINVAL (not an arena, or no scope is open), -ENOTSUP; with mprotect(2) also its
+ * refusals: the scope stays open, to be closed again, with the pages that were refused.
+ */
+SECUREMEM_API int securemem_arena_close(securemem_arena *arena);
+
+/*
  * Wipes and releases every secret of the arena, and the arena. The caller makes sure that
- * no other thread uses either any more. NULL does nothing; the default arena, or what is
+ * no other thread uses either any more, or has a scope open: its protection key would not
+ * be used again. NULL does nothing; the default arena, or what is
  * not an arena, is misuse (SECUREMEM_MISUSE_NOT_AN_ARENA). Keeps errno.
  */
 SECUREMEM_API void securemem_arena_destroy(securemem_arena *arena);

@@ -11,6 +11,7 @@
  *   EAGAIN     the kernel was short of something for the moment; a later call may do
  *   EBADMSG    bytes around a secret, or of a sealed one, were overwritten
  *   EOVERFLOW  more scopes are open on one secret than can be counted
+ *   ENOSPC     all protection keys of the process are in use
  *   ENOKEY     the sealing key was wiped, or not inherited by this child
  *
  * and of what secrets are read from and written to (transfer.h):

@@ -42,11 +42,13 @@ typedef struct securemem_protection {
     securemem_protection_state fork_safety; /* smaps: wf for WIPE, dc for DROP; KEEP: the
                                                fork handlers are registered */
     securemem_protection_state no_merge;    /* smaps: no mg */
-    securemem_protection_state secret_memory; /* smaps: of memfd_secret(2); the machine
+    securemem_protection_state secret_memory;  /* smaps: of memfd_secret(2); the machine
                                                  cannot hibernate as long as it lives */
-    securemem_access access;                  /* what the pages allow now */
+    securemem_protection_state protection_key; /* smaps: ProtectionKey is key */
+    unsigned key;            /* the protection key of its pages; 0: none */
+    securemem_access access; /* what the pages and the key allow this thread now */
     securemem_access resting_access;
-    uint32_t open_scopes;
+    uint32_t open_scopes; /* on the secret; of this thread on an arena with a key */
     securemem_fork fork;
     securemem_inheritance inheritance;
     securemem_guard_kind guard_kind;
@@ -54,7 +56,7 @@ typedef struct securemem_protection {
     size_t size; /* bytes asked for */
     size_t alignment;
     size_t pages_size; /* bytes of the pages that hold it and nothing else */
-    uint64_t reserved[6];
+    uint64_t reserved[4];
 } securemem_protection;
 
 /*

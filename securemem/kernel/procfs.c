@@ -9,6 +9,7 @@
 
 /* Not /proc/self, which is empty once the first thread has ended (Linux 3.17 has it). */
 #define PROC_SELF "/proc/thread-self/"
+#define KEY       "ProtectionKey:"
 
 static bool starts_with(const char *line, const char *prefix)
 {
@@ -68,6 +69,8 @@ int smem_proc_mapping_at(const void *address, struct smem_proc_mapping *out)
         if (parse_head(lines.line, &head)) {
             mapping = head;
             inside = head.start <= (uintptr_t)address && (uintptr_t)address < head.end;
+        } else if (inside && starts_with(lines.line, KEY)) {
+            mapping.key = (unsigned)strtoul(lines.line + strlen(KEY), NULL, 10);
         } else if (inside && starts_with(lines.line, "VmFlags:")) {
             parse_flags(lines.line, &mapping);
             *out = mapping;

@@ -20,6 +20,7 @@ struct smem_proc_mapping {
     bool not_forked; /* dc */
     bool mergeable;  /* mg: KSM may share its pages */
     bool secret;     /* of memfd_secret(2) */
+    unsigned key;    /* ProtectionKey; 0: none, or the processor has none */
 };
 
 /* What maps says of one mapping. The name is cut at its front where it is longer. */

@@ -9,6 +9,7 @@
 #include "region/epoch.h"
 #include "region/error.h"
 #include "region/inherit.h"
+#include "region/keys.h"
 #include "region/locks.h"
 
 static atomic_uint no_marker = 1;
@@ -50,7 +51,9 @@ static void recover(void)
     smem_budget_reset_charges();
     bool visited = smem_region_is_visited();
     smem_region_forget_visitors();
+    uint32_t keys = smem_keys_all(), rights = smem_rights_open(keys);
     smem_region_each(inherit, &visited);
+    smem_rights_restore(keys, rights);
     atomic_store(atomic_load(&smem_fork_marker), 1);
 }
 

@@ -4,22 +4,25 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "region/keys.h"
+
 #define CACHE_LINE 64
 
 struct padded_mutex {
     _Alignas(CACHE_LINE) pthread_mutex_t mutex;
+    uint32_t opened, before; /* bits of the key that is open, and the rights before */
 };
 
 static struct padded_mutex sealed[SMEM_SEALED_STRIPES] = {
-    [0 ... SMEM_SEALED_STRIPES - 1] = {PTHREAD_MUTEX_INITIALIZER},
+    [0 ... SMEM_SEALED_STRIPES - 1] = {.mutex = PTHREAD_MUTEX_INITIALIZER},
 };
 static struct padded_mutex stripes[SMEM_STRIPES] = {
-    [0 ... SMEM_STRIPES - 1] = {PTHREAD_MUTEX_INITIALIZER},
+    [0 ... SMEM_STRIPES - 1] = {.mutex = PTHREAD_MUTEX_INITIALIZER},
 };
-static struct padded_mutex ranges = {PTHREAD_MUTEX_INITIALIZER};
-static struct padded_mutex registry = {PTHREAD_MUTEX_INITIALIZER};
-static struct padded_mutex pools = {PTHREAD_MUTEX_INITIALIZER};
-static struct padded_mutex signals = {PTHREAD_MUTEX_INITIALIZER};
+static struct padded_mutex ranges = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+static struct padded_mutex registry = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+static struct padded_mutex pools = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+static struct padded_mutex signals = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 /* A default mutex fails only when its memory is damaged: there is nothing to go on with.
  */
@@ -62,9 +65,21 @@ void smem_lock_stripe(unsigned stripe)
     take(&stripes[stripe]);
 }
 
+void smem_stripe_open(unsigned stripe, unsigned key)
+{
+    struct padded_mutex *lock = &stripes[stripe];
+    if (key == 0)
+        return;
+    lock->opened = smem_key_bits(key);
+    lock->before = smem_rights_open(lock->opened);
+}
+
 void smem_unlock_stripe(unsigned stripe)
 {
-    release(&stripes[stripe]);
+    struct padded_mutex *lock = &stripes[stripe];
+    smem_rights_restore(lock->opened, lock->before);
+    lock->opened = 0;
+    release(lock);
 }
 
 void smem_lock_ranges(void)

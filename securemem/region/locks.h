@@ -30,6 +30,9 @@ void smem_unlock_every_sealed(void);
 void smem_lock_stripe(unsigned stripe);
 void smem_unlock_stripe(unsigned stripe);
 
+/* With the stripe held: until it is unlocked this thread has all rights to the key. */
+void smem_stripe_open(unsigned stripe, unsigned key);
+
 void smem_lock_ranges(void);
 void smem_unlock_ranges(void);
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "kernel/keys.h"
 #include "region/budget.h"
 #include "region/error.h"
 #include "region/locks.h"
@@ -107,6 +108,16 @@ static int reserve_apart(size_t length, void **out)
     }
 }
 
+/* What mprotect(2) makes of the reservation later keeps the key. */
+static int give_key(struct smem_region *region)
+{
+    if (region->key == 0)
+        return 0;
+    int result = smem_kernel_key_protect(region->base, region->length, SMEM_ACCESS_NONE,
+                                         region->key);
+    return result == 0 ? 0 : smem_error_kernel("pkey_mprotect", result, region->length);
+}
+
 static int reserve(struct smem_region *region)
 {
     void *base;
@@ -127,6 +138,8 @@ static int reserve(struct smem_region *region)
         goto unmap;
     }
     result = advise_all(region);
+    if (result == 0)
+        result = give_key(region);
     if (result == 0)
         result = smem_secretmem_decide(region);
     if (result != 0)
@@ -165,6 +178,7 @@ static int lay_out(struct smem_region *region, const struct smem_region_plan *pl
     region->guard_bytes = between ? region->page : 0;
     region->lead_bytes = plan->kind == SMEM_UNGUARDED ? 0 : region->page;
     region->stacks = plan->stacks;
+    region->key = plan->key;
     region->secrets = plan->secrets;
     region->extra_bytes = plan->extra_bytes;
     size_t around = region->lead_bytes + (plan->kind == SMEM_RUN ? region->page : 0);

@@ -126,6 +126,7 @@ struct smem_region {
         placeholder; /* GONE: its addresses are reserved; guarded by the registry's lock */
     bool retired;    /* hands out nothing more: a fork took what its secrets need */
     bool secret;     /* its pages are of memfd_secret(2) */
+    unsigned key;    /* the protection key of its pages, see keys.h; 0: none */
     int guards_refused, no_dump_refused, fork_refused, no_merge_refused,
         secret_memory_refused; /* errno */
 
@@ -147,6 +148,7 @@ struct smem_region_plan {
     unsigned stripe;
     int guards_refused; /* errno for which the owner fell back to UNGUARDED */
     bool stacks;
+    unsigned key; /* protection key, or 0 */
     smem_slot_secrets secrets;
     size_t extra_bytes;
 };
@@ -207,6 +209,13 @@ int smem_region_return_idle(struct smem_region *region);
 /* Sets what the pages of a LIVE slot allow. 0 or a negative errno, recorded. */
 int smem_region_set_access(struct smem_region *region, uint32_t slot,
                            enum smem_kernel_access access);
+
+/*
+ * The same for every LIVE slot, many in one call where nothing lies between them. On a
+ * refusal the rest is set nevertheless.
+ */
+int smem_region_set_access_of_all(struct smem_region *region,
+                                  enum smem_kernel_access access);
 
 /*
  * Brings in what of it can be written and was handed out or is kept: a child's zeros are

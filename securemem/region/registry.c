@@ -95,8 +95,10 @@ struct smem_region *smem_registry_acquire(const void *address)
         unsigned stripe = smem_stripe_of(&region->object);
         smem_lock_stripe(stripe);
         if (smem_registry_find(address) == region &&
-            smem_stripe_of(&region->object) == stripe)
+            smem_stripe_of(&region->object) == stripe) {
+            smem_stripe_open(stripe, region->key);
             return region;
+        }
         smem_unlock_stripe(stripe);
     }
 }

@@ -75,8 +75,8 @@ static inline struct smem_region *smem_registry_find(const void *pointer)
 }
 
 /*
- * The region that holds address, with its stripe locked for the caller; NULL, with
- * nothing locked, where there is none.
+ * The region that holds address, with its stripe locked for the caller and its key open;
+ * NULL, with nothing locked, where there is none.
  */
 struct smem_region *smem_registry_acquire(const void *address);
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "kernel/keys.h"
 #include "kernel/secretmem.h"
 #include "region/error.h"
 
@@ -56,6 +57,19 @@ static int map_file(int descriptor, char *start, size_t length)
     return result == 0 ? 0 : smem_error_kernel("mmap of memfd_secret", result, length);
 }
 
+/* Not to be inherited, and of the region's key: what the reservation was went with it. */
+static int make_like_reservation(const struct smem_region *region, char *start,
+                                 size_t length)
+{
+    int result = smem_kernel_advise(start, length, SMEM_ADVICE_DONTFORK);
+    if (result != 0)
+        return smem_error_kernel("madvise(MADV_DONTFORK)", result, length);
+    if (region->key == 0)
+        return 0;
+    result = smem_kernel_key_protect(start, length, SMEM_ACCESS_WRITE, region->key);
+    return result == 0 ? 0 : smem_error_kernel("pkey_mprotect", result, length);
+}
+
 int smem_secretmem_map(struct smem_region *region, char *start, size_t length)
 {
     int descriptor = smem_kernel_secret_open();
@@ -65,10 +79,9 @@ int smem_secretmem_map(struct smem_region *region, char *start, size_t length)
     (void)smem_kernel_close(descriptor); /* closed nevertheless, as Linux does */
     if (result != 0)
         return result;
-    /* Not to be inherited: what was asked of the reservation went with it. */
-    result = smem_kernel_advise(start, length, SMEM_ADVICE_DONTFORK);
-    result = result == 0 ? fill(region, start, length)
-                         : smem_error_kernel("madvise(MADV_DONTFORK)", result, length);
+    result = make_like_reservation(region, start, length);
+    if (result == 0)
+        result = fill(region, start, length);
     if (result == 0)
         return 0;
     /* It holds zeros; what is refused stays so, and is mapped over by the next try. */

@@ -315,21 +315,3 @@ void smem_region_bring_in(struct smem_region *region)
                                      SMEM_ADVICE_POPULATE);
     }
 }
-
-/*
- * What is recorded goes first: a wiper that opens the pages meanwhile puts back what it
- * finds recorded afterwards.
- */
-int smem_region_set_access(struct smem_region *region, uint32_t slot,
-                           enum smem_kernel_access access)
-{
-    atomic_uchar *recorded = &region->slots[slot].access;
-    unsigned char before = atomic_load_explicit(recorded, memory_order_relaxed);
-    if (before == access)
-        return 0;
-    atomic_store(recorded, (unsigned char)access);
-    int result = protect_slot(region, slot, access);
-    if (result != 0)
-        atomic_store(recorded, before);
-    return result;
-}

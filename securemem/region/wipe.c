@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "kernel/kernel.h"
+#include "region/keys.h"
 #include "region/region.h"
 
 /* Each try meets another thread that closes the same secret; this many are not chance. */
@@ -132,10 +133,12 @@ static void wipe_region(struct smem_region *region, void *context)
 size_t smem_wipe_regions(enum smem_wipe_extent extent)
 {
     struct wiper wiper = {.extent = extent, .zeros = smem_kernel_open("/dev/zero")};
+    uint32_t keys = smem_keys_all(), rights = smem_rights_open(keys);
     atomic_fetch_add(&wipes, 1);
     smem_region_each(wipe_region, &wiper);
     wiper.stacks = true; /* last: a thread that loses its own may end the process */
     smem_region_each(wipe_region, &wiper);
+    smem_rights_restore(keys, rights);
     if (wiper.zeros >= 0)
         (void)smem_kernel_close(wiper.zeros); /* nothing was written to it */
     return wiper.failed;

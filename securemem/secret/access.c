@@ -3,6 +3,7 @@
 #include <securemem/access.h>
 
 #include "region/error.h"
+#include "secret/arena.h"
 #include "secret/place.h"
 
 _Static_assert((int)SECUREMEM_NONE == (int)SMEM_ACCESS_NONE &&
@@ -16,14 +17,21 @@ static enum smem_kernel_access current_access(struct smem_place place)
                                 memory_order_relaxed);
 }
 
-/* Packed secrets share their pages, so that none has access of its own. */
-static int need_guarded(const char *operation, const void *secret,
-                        struct smem_place *place)
+/* Packed secrets share their pages; those behind a door are opened with it. */
+static int need_own(const char *operation, const void *secret, struct smem_place *place)
 {
     int result = smem_place_need(operation, secret, place);
-    if (result != 0 || !smem_place_is_packed(place))
+    if (result != 0)
         return result;
+    const securemem_arena *arena = place->region->owner;
+    bool behind_door = smem_door_is_there(&arena->door);
+    if (!behind_door && !smem_place_is_packed(place))
+        return 0;
     smem_place_release(place);
+    if (behind_door)
+        return smem_error_own(operation, ENOTSUP,
+                              "secrets of an arena with .protection_key are opened with "
+                              "it; use securemem_arena_open");
     return smem_error_own(operation, ENOTSUP,
                           "packed secrets share pages and have no access of their own; "
                           "use an arena of SECUREMEM_GUARDED");
@@ -43,7 +51,7 @@ int securemem_set_access(void *secret, securemem_access access)
     if ((unsigned)access > SECUREMEM_WRITE)
         return smem_error_argument(operation, "access is not one of securemem_access");
     struct smem_place place;
-    int result = need_guarded(operation, secret, &place);
+    int result = need_own(operation, secret, &place);
     if (result != 0)
         return result;
     struct smem_slot *slot = &place.region->slots[place.slot];
@@ -64,7 +72,7 @@ int securemem_open(void *secret, securemem_access access)
         return smem_error_argument(
             operation, "access is neither SECUREMEM_READ nor SECUREMEM_WRITE");
     struct smem_place place;
-    int result = need_guarded(operation, secret, &place);
+    int result = need_own(operation, secret, &place);
     if (result != 0)
         return result;
     struct smem_slot *slot = &place.region->slots[place.slot];
@@ -83,7 +91,7 @@ int securemem_close(void *secret)
 {
     static const char operation[] = "securemem_close";
     struct smem_place place;
-    int result = need_guarded(operation, secret, &place);
+    int result = need_own(operation, secret, &place);
     if (result != 0)
         return result;
     struct smem_slot *slot = &place.region->slots[place.slot];

@@ -76,8 +76,7 @@ static int check_options(const securemem_arena_options *options)
     if ((unsigned)options->guard_kind > SECUREMEM_GUARDS_REGION)
         return smem_error_argument(operation,
                                    ".guard_kind is not one of securemem_guard_kind");
-    if (options->reserved_word != 0 ||
-        !is_zero(options->reserved, sizeof options->reserved / sizeof *options->reserved))
+    if (!is_zero(options->reserved, sizeof options->reserved / sizeof *options->reserved))
         return smem_error_argument(operation, ".reserved is not zero");
     if ((unsigned)options->placement > SECUREMEM_PACKED)
         return smem_error_argument(operation, ".placement is not one of "
@@ -90,9 +89,23 @@ static int check_options(const securemem_arena_options *options)
         if (other != NULL)
             return smem_error_argument(operation, other);
     }
+    if ((unsigned)options->protection_key > SECUREMEM_PROTECTION_KEY_REQUIRED)
+        return smem_error_argument(operation, ".protection_key is not one of "
+                                              "securemem_protection_key");
     if (options->low > 0 && options->on_low == NULL)
         return smem_error_argument(operation, ".low is set, but not .on_low");
     return 0;
+}
+
+/* A page that cannot be opened stays closed, with what is in it. */
+static void inherit_page(struct smem_region *region, uint32_t slot)
+{
+    bool mapped = atomic_load(&region->object.state) == SMEM_REGION_LIVE;
+    if (mapped && smem_door_reach(region, slot) != 0)
+        return;
+    smem_packed_inherit(region, slot);
+    if (mapped)
+        (void)smem_door_shut(region, slot); /* refused, it is open, and reported so */
 }
 
 /* Threads of the parent are not in its child: what they cached is idle. */
@@ -104,7 +117,7 @@ static void inherit_region(securemem_arena *arena, struct smem_region *region,
     for (uint32_t i = 0, used = region->used; i < used; i++) {
         enum smem_slot_state state = smem_slot_state(region, i);
         if (state == SMEM_SLOT_LIVE && region->kind == SMEM_RUN)
-            smem_packed_inherit(region, i);
+            inherit_page(region, i);
         if (state != SMEM_SLOT_CACHED)
             continue;
         if (!mapped) {
@@ -124,6 +137,8 @@ static void inherit_arena(void *object, void *context)
     securemem_arena *arena = object;
     unsigned stripe = smem_stripe_of(&arena->object);
     smem_lock_stripe(stripe);
+    smem_door_inherit(&arena->door);
+    smem_stripe_open(stripe, arena->door.key);
     arena->lent_bytes = 0;
     smem_account_recount(arena);
     smem_account_each(arena, inherit_region, context);
@@ -175,6 +190,7 @@ static void end(securemem_arena *arena, struct ending *ending)
         atomic_store(&arena->object.state, SMEM_ARENA_ENDED);
         atomic_fetch_add(&ended_arenas, 1);
     } else {
+        smem_door_end(&arena->door);
         smem_pool_give(&pool, arena);
     }
 }
@@ -187,6 +203,7 @@ static void retry_ended(void *object, void *context)
     if (smem_stripe_of(&arena->object) == stripe &&
         atomic_load(&arena->object.state) == SMEM_ARENA_ENDED) {
         atomic_fetch_sub(&ended_arenas, 1);
+        smem_stripe_open(stripe, arena->door.key);
         end(arena, context);
     }
     smem_unlock_stripe(stripe);
@@ -218,6 +235,11 @@ static int create(const securemem_arena_options *options, enum smem_arena_state 
     if (result != 0)
         return result;
     securemem_arena *arena = object;
+    result = smem_door_make(&arena->door, options->protection_key);
+    if (result != 0) {
+        smem_pool_give(&pool, arena);
+        return result;
+    }
     atomic_store_explicit(&arena->object.stripe,
                           atomic_fetch_add(&next_stripe, 1) % SMEM_STRIPES,
                           memory_order_relaxed);
@@ -262,6 +284,17 @@ securemem_arena *securemem_default_arena(void)
     return first;
 }
 
+static bool is_live(const securemem_arena *arena)
+{
+    int state = atomic_load(&arena->object.state);
+    return state == SMEM_ARENA_LIVE || state == SMEM_ARENA_DEFAULT;
+}
+
+bool smem_arena_is_live(securemem_arena *arena)
+{
+    return smem_pool_has(&pool, arena) && is_live(arena);
+}
+
 bool smem_arena_acquire(securemem_arena *arena)
 {
     smem_fork_check();
@@ -270,10 +303,10 @@ bool smem_arena_acquire(securemem_arena *arena)
     /* The object never moves; its stripe changes only when it becomes another arena. */
     unsigned stripe = smem_stripe_of(&arena->object);
     smem_lock_stripe(stripe);
-    int state = atomic_load(&arena->object.state);
-    if (smem_stripe_of(&arena->object) == stripe &&
-        (state == SMEM_ARENA_LIVE || state == SMEM_ARENA_DEFAULT))
+    if (smem_stripe_of(&arena->object) == stripe && is_live(arena)) {
+        smem_stripe_open(stripe, arena->door.key);
         return true;
+    }
     smem_unlock_stripe(stripe);
     return false;
 }
@@ -332,6 +365,8 @@ void securemem_arena_destroy(securemem_arena *arena)
     int saved_errno = errno;
     struct ending ending = {0};
     retry_all_ended();
+    if (smem_arena_is_live(arena))
+        smem_door_leave(&arena->door);
     if (!smem_arena_acquire(arena)) {
         smem_misuse(SECUREMEM_MISUSE_NOT_AN_ARENA, arena);
     } else if (atomic_load(&arena->object.state) == SMEM_ARENA_DEFAULT) {

@@ -17,6 +17,7 @@
 #include <securemem/arena.h>
 
 #include "region/region.h"
+#include "secret/door.h"
 #include "secret/sizes.h"
 
 #define SMEM_RUNS    32U
@@ -36,6 +37,7 @@ struct securemem_arena {
     _Atomic uint64_t life, epoch;   /* see cache.h; no two are the same in a process */
 
     securemem_arena_options options;
+    struct smem_door door;
     uint64_t random;
     bool holds_stacks; /* and nothing else (region.h) */
     bool low_told;     /* on_low was called, and more did not remain since */
@@ -49,7 +51,13 @@ struct securemem_arena {
     size_t reserved_bytes;                 /* idle bytes that stay */
 };
 
-/* Locks the stripe of a live arena; false, with nothing locked, where it is none. */
+/* Whether it is one that was not destroyed, at this moment. */
+bool smem_arena_is_live(securemem_arena *arena);
+
+/*
+ * Locks the stripe of a live arena, and opens its key; false, with nothing locked, where
+ * it is none.
+ */
 bool smem_arena_acquire(securemem_arena *arena);
 void smem_arena_release(securemem_arena *arena);
 

@@ -214,8 +214,10 @@ static struct smem_thread *begin_thread(void)
 }
 
 /* A thread without a cache goes on without one: what refuses it is no error. */
-void smem_cache_prepare(const securemem_arena *arena)
+void smem_cache_prepare(securemem_arena *arena)
 {
+    if (smem_arena_is_live(arena) && smem_door_is_there(&arena->door))
+        return;
     smem_error_hold();
     struct smem_thread *thread =
         smem_thread_self != NULL ? smem_thread_self : begin_thread();
@@ -242,9 +244,10 @@ static void lend(securemem_arena *arena, struct smem_cache *cache)
 /* With the stripe held: the thread's cache of the arena, or NULL. */
 static struct smem_cache *entered(securemem_arena *arena)
 {
-    struct smem_cache *cache = smem_thread_self == NULL
-                                   ? NULL
-                                   : smem_thread_self->caches[smem_cache_place(arena)];
+    struct smem_cache *cache =
+        smem_thread_self == NULL || smem_door_is_there(&arena->door)
+            ? NULL
+            : smem_thread_self->caches[smem_cache_place(arena)];
     if (cache == NULL)
         return NULL;
     if (cache->arena == NULL) {

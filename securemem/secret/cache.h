@@ -169,9 +169,10 @@ SMEM_FAST bool smem_cache_free(const securemem_arena *arena, void *secret)
 
 /*
  * Before the stripe of the arena is taken: gives the thread a place to cache the arena's
- * secrets in, if it can have one. The arena need not be one.
+ * secrets in, if it can have one. The arena need not be one, and one with a door has none
+ * (door.h).
  */
-void smem_cache_prepare(const securemem_arena *arena);
+void smem_cache_prepare(securemem_arena *arena);
 
 /* The same for the arena of a secret, if it is one. */
 void smem_cache_prepare_for(const void *secret);

@@ -66,7 +66,8 @@ static int create_region(securemem_arena *arena, size_t pages, enum smem_region_
                                     .owner = arena,
                                     .stripe = smem_stripe_of(&arena->object),
                                     .guards_refused = guards_refused,
-                                    .stacks = arena->holds_stacks};
+                                    .stacks = arena->holds_stacks,
+                                    .key = arena->door.key};
     if (kind == SMEM_RUN) {
         plan.secrets = smem_packed_secrets;
         plan.extra_bytes = smem_packed_extra(smem_kernel_page_size());

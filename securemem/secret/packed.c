@@ -142,6 +142,12 @@ void smem_packed_give(securemem_arena *arena, struct smem_packed packed)
     }
 }
 
+bool smem_packed_is_last(const struct smem_region *region, uint32_t slot)
+{
+    const struct smem_page *page = smem_page_of(region, slot);
+    return page->free + 1U == smem_page_secrets(region, smem_page_class(page));
+}
+
 struct inheriting {
     struct smem_page *page;
     bool zeroed, canary;

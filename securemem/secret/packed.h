@@ -16,6 +16,9 @@ int smem_packed_take(securemem_arena *arena, unsigned class, struct smem_packed 
 /* With the stripe held: a cached secret, wiped, becomes free. */
 void smem_packed_give(securemem_arena *arena, struct smem_packed packed);
 
+/* With the stripe held: whether a page has one secret, which to give is to give it back. */
+bool smem_packed_is_last(const struct smem_region *region, uint32_t slot);
+
 /*
  * In a forked child, with the stripe held: what threads of the parent had cached is free
  * and wiped, and what a fork zeroed has its canaries again. Of a page that was not

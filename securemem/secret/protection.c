@@ -8,6 +8,8 @@
 #include "region/epoch.h"
 #include "region/error.h"
 #include "region/inherit.h"
+#include "region/keys.h"
+#include "secret/arena.h"
 #include "secret/place.h"
 
 #define WORD sizeof(uint64_t)
@@ -28,6 +30,7 @@ static int flags_of_range(const char *start, const char *end,
         all.not_forked = all.not_forked && next.not_forked;
         all.mergeable = all.mergeable || next.mergeable;
         all.secret = all.secret && next.secret;
+        all.key = all.key == next.key ? all.key : 0;
         all.readable = all.readable && next.readable;
         all.writable = all.writable && next.writable;
     }
@@ -59,6 +62,7 @@ static void flags_of_calls(const struct smem_region *region, uint32_t slot,
         .not_forked = fork && options->fork == SECUREMEM_FORK_DROP,
         .mergeable = options->no_merge == SECUREMEM_OFF || region->no_merge_refused != 0,
         .secret = region->secret,
+        .key = region->key,
     };
 }
 
@@ -129,6 +133,35 @@ static securemem_guard_kind guard_kind_of(const struct smem_region *region)
     return SECUREMEM_GUARDS_AUTO;
 }
 
+_Static_assert((int)SECUREMEM_SECRET_MEMORY_OFF == (int)SECUREMEM_PROTECTION_KEY_OFF &&
+                   (int)SECUREMEM_SECRET_MEMORY_REQUIRED ==
+                       (int)SECUREMEM_PROTECTION_KEY_REQUIRED,
+               "what is off by default has the same values");
+
+/* Of a protection that is off by default. */
+static securemem_policy policy_of(unsigned wanted)
+{
+    switch (wanted) {
+    case SECUREMEM_PROTECTION_KEY_REQUIRED:
+        return SECUREMEM_REQUIRED;
+    case SECUREMEM_PROTECTION_KEY_PREFERRED:
+        return SECUREMEM_PREFERRED;
+    default:
+        return SECUREMEM_OFF;
+    }
+}
+
+/* Without scopes of the arena, its secrets are closed. */
+static void describe_door(const struct smem_place *place, securemem_protection *out)
+{
+    const securemem_arena *arena = place->region->owner;
+    if (!smem_door_is_there(&arena->door))
+        return;
+    out->protection_key.refused = arena->door.refused;
+    out->resting_access = SECUREMEM_NONE;
+    out->open_scopes = smem_door_scopes(&arena->door);
+}
+
 static void describe(const struct smem_place *place, securemem_protection *out)
 {
     const struct smem_region *region = place->region;
@@ -145,15 +178,13 @@ static void describe(const struct smem_place *place, securemem_protection *out)
     out->fork_safety.refused = region->fork_refused;
     out->no_merge.asked = options->no_merge;
     out->no_merge.refused = region->no_merge_refused;
-    out->secret_memory.asked =
-        options->secret_memory == SECUREMEM_SECRET_MEMORY_OFF ? SECUREMEM_OFF
-        : options->secret_memory == SECUREMEM_SECRET_MEMORY_REQUIRED
-            ? SECUREMEM_REQUIRED
-            : SECUREMEM_PREFERRED;
+    out->secret_memory.asked = policy_of((unsigned)options->secret_memory);
     out->secret_memory.refused = region->secret_memory_refused;
+    out->protection_key.asked = policy_of((unsigned)options->protection_key);
     out->access = (securemem_access)atomic_load(&s->access);
     out->resting_access = (securemem_access)s->resting_access;
     out->open_scopes = s->open_scopes;
+    describe_door(place, out);
     out->fork = options->fork;
     out->inheritance = inheritance_of(place);
     out->guard_kind = guard_kind_of(region);
@@ -163,7 +194,8 @@ static void describe(const struct smem_place *place, securemem_protection *out)
     out->pages_size = region->slot_bytes;
 }
 
-static void ask_kernel(const struct smem_region *region, uint32_t slot,
+/* rights: those of the calling thread. */
+static void ask_kernel(const struct smem_region *region, uint32_t slot, uint32_t rights,
                        securemem_protection *out)
 {
     const char *data = smem_slot_data(region, slot);
@@ -182,6 +214,11 @@ static void ask_kernel(const struct smem_region *region, uint32_t slot,
     out->fork_safety.holds = fork_safety_holds(region, &flags);
     out->no_merge.holds = !flags.mergeable;
     out->secret_memory.holds = flags.secret;
+    out->key = flags.key;
+    out->protection_key.holds = region->key != 0 && flags.key == region->key;
+    securemem_access allowed = (securemem_access)smem_rights_access(rights, flags.key);
+    if (out->access > allowed)
+        out->access = allowed;
 }
 
 int securemem_protection_of(const void *secret, securemem_protection *out)
@@ -189,12 +226,13 @@ int securemem_protection_of(const void *secret, securemem_protection *out)
     static const char operation[] = "securemem_protection";
     if (out == NULL)
         return smem_error_argument(operation, "out is NULL");
+    uint32_t rights = smem_rights_now(); /* before the library gives itself more */
     struct smem_place place;
     if (smem_place_acquire(secret, &place) != SMEM_FOUND)
         return smem_error_argument(operation, "the pointer is not a live secret");
     describe(&place, out);
     if (atomic_load(&place.region->object.state) == SMEM_REGION_LIVE)
-        ask_kernel(place.region, place.slot, out);
+        ask_kernel(place.region, place.slot, rights, out);
     else
         out->access = SECUREMEM_NONE; /* there are no pages in this child */
     smem_place_release(&place);

@@ -57,34 +57,41 @@ static void undo(struct smem_place place)
     smem_error_resume();
 }
 
+/* Puts access back, and gives the first refusal: the one before, or its own. */
+static int put_back(int result, const struct smem_place *place,
+                    enum smem_kernel_access access)
+{
+    if (result != 0)
+        smem_error_hold();
+    int own = smem_region_set_access(place->region, place->slot, access);
+    if (result == 0)
+        return own;
+    smem_error_resume();
+    return result;
+}
+
 /*
  * A new secret in the arena of the old one with its contents and alignment, readable and
- * writable. On failure nothing has changed. The old one's access is put back; where the
+ * writable, or as the arena's door is. On failure nothing has changed. The old one's access is put back; where the
  * kernel refuses that it is as its slot says.
  */
 static int copy_to_new(const struct smem_place *old, size_t size, struct smem_place *out,
                        const void **broken)
 {
-    enum smem_kernel_access access =
-        smem_place_is_packed(old) ? SMEM_ACCESS_WRITE : access_of(old);
-    if (access == SMEM_ACCESS_NONE) {
-        int result = smem_region_set_access(old->region, old->slot, SMEM_ACCESS_READ);
-        if (result != 0)
-            return result;
-    }
     int result = make_like(old, size, out, broken);
+    if (result != 0)
+        return result;
+    enum smem_kernel_access old_access = access_of(old), access = access_of(out);
+    result = smem_region_set_access(out->region, out->slot, SMEM_ACCESS_WRITE);
+    if (result == 0 && access_of(old) == SMEM_ACCESS_NONE) /* not on the same page */
+        result = smem_region_set_access(old->region, old->slot, SMEM_ACCESS_READ);
     if (result == 0)
         copy(old, out);
-    if (access != SMEM_ACCESS_NONE)
-        return result;
+    result = put_back(result, old, old_access);
+    result = put_back(result, out, access);
     if (result != 0)
-        smem_error_hold();
-    int restored = smem_region_set_access(old->region, old->slot, SMEM_ACCESS_NONE);
-    if (result != 0)
-        smem_error_resume();
-    else if (restored != 0)
         undo(*out);
-    return result != 0 ? result : restored;
+    return result;
 }
 
 /* The new secret takes over resting access and open scopes. */

@@ -13,8 +13,10 @@
 #include "region/wipe.h"
 #include "secret/cache.h"
 #include "secret/canary.h"
+#include "secret/door.h"
 #include "secret/low.h"
 #include "secret/misuse.h"
+#include "secret/packed.h"
 
 /* The class of a secret that is to be packed; 0 where it is to be guarded. */
 static unsigned packed_class(const securemem_arena *arena, size_t size,
@@ -23,6 +25,19 @@ static unsigned packed_class(const securemem_arena *arena, size_t size,
     if (size >= smem_packed_below(&arena->options))
         return 0;
     return smem_class_for(size + smem_packed_canary(&arena->options), align_log2);
+}
+
+/* Refused, the new secret ends; it is the first error that is told. */
+static int shut(const struct smem_place *place)
+{
+    int result = smem_door_shut(place->region, place->slot);
+    if (result == 0)
+        return 0;
+    const void *broken = NULL; /* nobody has written to it */
+    smem_error_hold();
+    smem_secret_end(*place, &broken);
+    smem_error_resume();
+    return result;
 }
 
 static int make_packed(securemem_arena *arena, size_t size, unsigned align_log2,
@@ -37,12 +52,16 @@ static int make_packed(securemem_arena *arena, size_t size, unsigned align_log2,
     if (result != 0)
         return result;
     bool canary = smem_packed_canary(&arena->options) != 0;
-    smem_packed_begin(packed, size, align_log2, class, canary);
     struct smem_region *region = smem_registry_find(packed.secret);
-    *out = (struct smem_place){.region = region,
-                               .slot = smem_packed_slot(region, packed.secret),
-                               .packed = packed};
-    return 0;
+    uint32_t slot = smem_packed_slot(region, packed.secret);
+    result = smem_door_reach(region, slot);
+    if (result != 0) {
+        smem_packed_give(arena, packed);
+        return result;
+    }
+    smem_packed_begin(packed, size, align_log2, class, canary);
+    *out = (struct smem_place){.region = region, .slot = slot, .packed = packed};
+    return shut(out);
 }
 
 /* What is refused, also if only preferred, may be what this thread caches. */
@@ -75,7 +94,7 @@ int smem_secret_make_guarded(securemem_arena *arena, size_t size, unsigned align
     smem_canary_write(region, slot);
     *out = (struct smem_place){.region = region, .slot = slot};
     smem_cache_fill_guarded(arena);
-    return 0;
+    return shut(out);
 }
 
 int smem_secret_make(securemem_arena *arena, size_t size, unsigned align_log2,
@@ -93,17 +112,21 @@ bool smem_secret_resize(const struct smem_place *place, size_t size, const void 
         return false;
     struct smem_packed packed = place->packed;
     unsigned class = smem_packed_class(place->region, place->slot);
-    if (packed_class(arena, size, smem_place_align_log2(place)) != class)
+    if (packed_class(arena, size, smem_place_align_log2(place)) != class ||
+        smem_door_reach(place->region, place->slot) != 0)
         return false;
     if (!smem_packed_resize(packed, class, size,
                             smem_packed_canary(&arena->options) != 0))
         *broken = packed.secret;
+    (void)smem_door_shut(place->region, place->slot); /* refused, it is reported so */
     return true;
 }
 
 static void end_packed(struct smem_place place, const void **broken)
 {
     struct smem_packed packed = place.packed;
+    if (smem_door_reach(place.region, place.slot) != 0)
+        return; /* behind its door it stays as it is, until the arena is destroyed */
     unsigned class = smem_packed_class(place.region, place.slot);
     bool canary = smem_packed_canary(&place.region->options) != 0;
     size_t size = smem_place_size(&place);
@@ -112,6 +135,8 @@ static void end_packed(struct smem_place place, const void **broken)
             *broken = packed.secret;
         (void)smem_packed_end(packed, size, class, false);
     }
+    if (!smem_packed_is_last(place.region, place.slot))
+        (void)smem_door_shut(place.region, place.slot); /* refused, it is reported so */
     smem_cache_give(place.region->owner, class, packed);
 }
 

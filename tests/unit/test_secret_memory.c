@@ -132,7 +132,7 @@ static void what_it_cannot_be_is_refused(void **state)
          .fork = SECUREMEM_FORK_DROP,
          .guard_kind = SECUREMEM_GUARDS_REGION},
         {.secret_memory = (securemem_secret_memory)3, .fork = SECUREMEM_FORK_DROP},
-        {.reserved_word = 1},
+        {.reserved = {1}},
     };
     for (size_t i = 0; i < COUNT(unfit); i++) {
         errno = 0;
