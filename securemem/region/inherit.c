@@ -10,6 +10,7 @@
 #include "kernel/kernel.h"
 #include "region/commit.h"
 #include "region/epoch.h"
+#include "region/error.h"
 #include "region/memlock.h"
 
 enum smem_inheritance smem_region_inheritance(const struct smem_region *region)
@@ -120,6 +121,31 @@ static void bring_in_secrets(struct smem_region *region, uint32_t committed)
     }
 }
 
+/* What the pages of a run allow, which may be closed, but all alike. */
+static enum smem_kernel_access access_of_run(const struct smem_region *region)
+{
+    for (uint32_t i = 0; i < region->used; i++)
+        if (smem_slot_state(region, i) == SMEM_SLOT_LIVE)
+            return atomic_load_explicit(&region->slots[i].access, memory_order_relaxed);
+    return SMEM_ACCESS_WRITE;
+}
+
+/* A lock brings in only what can be touched; what stays closed is not locked, and told. */
+static void lock_run(struct smem_region *region, uint32_t committed)
+{
+    enum smem_kernel_access access = access_of_run(region);
+    smem_error_hold();
+    (void)smem_region_set_access_of_all(region, SMEM_ACCESS_WRITE);
+    smem_error_resume();
+    for (uint32_t at = 0, first; at < committed;) {
+        int result = smem_region_lock_run(region, &at, &first);
+        give_up_all(region, first, at, result);
+    }
+    smem_error_hold();
+    (void)smem_region_set_access_of_all(region, access); /* what stays open says so */
+    smem_error_resume();
+}
+
 static void lock_batches(struct smem_region *region, uint32_t committed)
 {
     if (region->kind == SMEM_GUARD_REGIONS && committed > 0) {
@@ -129,10 +155,7 @@ static void lock_batches(struct smem_region *region, uint32_t committed)
             bring_in_secrets(region, committed);
         return;
     }
-    for (uint32_t at = 0, first; at < committed;) {
-        int result = smem_region_lock_run(region, &at, &first);
-        give_up_all(region, first, at, result);
-    }
+    lock_run(region, committed);
 }
 
 static void lock_live_slots(struct smem_region *region, uint32_t committed)

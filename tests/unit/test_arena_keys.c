@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "limits/seccomp.h"
-#include "unit/keys.h"
+#include "support/keys.h"
 #include "unit/unit.h"
 
 #define SIZE 100
