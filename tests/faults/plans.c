@@ -77,6 +77,9 @@ static const int codes[FAULT_FUNCTIONS][MOST_CODES] = {
     [FAULT_SET_FATAL] = {-EINVAL, -EPERM, END},
     [FAULT_UNSET_FATAL] = {-EINVAL, -EPERM, END},
     [FAULT_IS_DEFAULT] = {-EINVAL, -EPERM, 0, END},
+    [FAULT_KEY_ALLOC] = {-ENOSPC, -EPERM, -ENOSYS, -EOPNOTSUPP, END},
+    [FAULT_KEY_FREE] = {-EINVAL, -EPERM, END},
+    [FAULT_KEY_PROTECT] = {-ENOMEM, -EPERM, -ENOSYS, END},
 };
 
 /* Second refusals, from the first fault on. */

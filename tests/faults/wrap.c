@@ -122,6 +122,9 @@ const char *fault_name(enum fault_function function)
         "sigaction of an end",
         "sigaction of an end, back",
         "sigaction asking",
+        "pkey_alloc",
+        "pkey_free",
+        "pkey_mprotect",
         "nothing",
     };
     return names[function];

@@ -78,6 +78,9 @@ enum fault_function {
     FAULT_SET_FATAL,
     FAULT_UNSET_FATAL,
     FAULT_IS_DEFAULT,
+    FAULT_KEY_ALLOC,
+    FAULT_KEY_FREE,
+    FAULT_KEY_PROTECT,
     FAULT_FUNCTIONS /* how many; also: none of them */
 };
 

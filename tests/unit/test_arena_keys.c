@@ -292,8 +292,24 @@ static void the_library_works_behind_the_door_and_leaves_it_as_it_was(void **sta
             assert_false(view_readable(a));
             assert_int_equal(securemem_arena_open(arena, SECUREMEM_READ), 0);
             assert_true(all_bytes_are(a, 5000, 0) && all_bytes_are(c, 5000, 0));
-            securemem_arena_destroy(arena); /* with a scope open */
+            securemem_arena_destroy(arena);
         }
+}
+
+static void a_scope_ends_with_its_arena(void **state)
+{
+    (void)state;
+    NEED_KEYS();
+    size_t count = keys_left();
+    securemem_arena *arena = arena_of(required);
+    assert_non_null(filled(arena, SIZE));
+    assert_int_equal(securemem_arena_open(arena, SECUREMEM_WRITE), 0);
+    securemem_arena_destroy(arena);
+    assert_int_equal(keys_left(), count);
+    arena = arena_of(required); /* with the same key, since it is the first free one */
+    assert_false(view_readable(filled(arena, SIZE)));
+    assert_int_equal(securemem_arena_close(arena), -EINVAL);
+    securemem_arena_destroy(arena);
 }
 
 static int look_in_child(void *argument)
@@ -389,6 +405,36 @@ static int destroy_under_a_scope(void *argument)
     pthread_barrier_wait(&other.opened);
     securemem_arena_destroy(arena);
     NEED(other.got == 0 && keys_left() == count - 1); /* that thread has rights to it */
+    arena = securemem_arena_create(&required);
+    NEED(arena != NULL && keys_left() == count - 2);
+    securemem_arena_destroy(arena);
+    NEED(keys_left() == count - 1);
+    pthread_barrier_wait(&other.opened);
+    pthread_join(thread, NULL);
+    return 0;
+}
+
+static int destroy_in_child(void *argument)
+{
+    size_t count = keys_left();
+    securemem_arena_destroy(argument);
+    NEED(keys_left() == count + 1);
+    return 0;
+}
+
+/* The thread with the scope is not in the child. */
+static int fork_under_a_scope(void *argument)
+{
+    (void)argument;
+    struct stranger other = {
+        .secret = (const unsigned char *)securemem_arena_create(&required)};
+    struct child_end end;
+    pthread_t thread;
+    NEED(other.secret != NULL && pthread_barrier_init(&other.opened, NULL, 2) == 0);
+    NEED(pthread_create(&thread, NULL, open_and_wait, &other) == 0);
+    pthread_barrier_wait(&other.opened);
+    child_run(destroy_in_child, (void *)(uintptr_t)other.secret, &end);
+    NEED(end.exit_code == 0);
     pthread_barrier_wait(&other.opened);
     pthread_join(thread, NULL);
     return 0;
@@ -399,6 +445,16 @@ static void a_key_that_another_thread_has_open_is_not_used_again(void **state)
     (void)state;
     NEED_KEYS();
     CHILD_PASSES(destroy_under_a_scope, NULL);
+    CHILD_PASSES(fork_under_a_scope, NULL);
+}
+
+/* A thread that caches secrets of other arenas. */
+static void begin_caching(void)
+{
+    securemem_arena *plain = arena_of(
+        (securemem_arena_options){.placement = SECUREMEM_PACKED, .idle = SIZE_MAX});
+    securemem_free(securemem_arena_alloc(plain, SIZE));
+    securemem_arena_destroy(plain);
 }
 
 /* A processor, a kernel or a sandbox without them. */
@@ -459,11 +515,13 @@ int main(void)
         cmocka_unit_test(a_new_thread_has_its_makers_rights_until_it_gives_them_up),
         cmocka_unit_test(a_signal_handler_needs_a_scope_of_its_own),
         cmocka_unit_test(the_library_works_behind_the_door_and_leaves_it_as_it_was),
+        cmocka_unit_test(a_scope_ends_with_its_arena),
         cmocka_unit_test(a_child_has_the_same_door),
         cmocka_unit_test(the_sixteenth_arena_gets_what_its_policy_says),
         cmocka_unit_test(a_key_that_another_thread_has_open_is_not_used_again),
         cmocka_unit_test(without_keys_the_policy_decides),
         cmocka_unit_test(what_is_not_an_access_or_an_arena_is_refused),
     };
+    begin_caching();
     return RUN_GROUP(tests);
 }

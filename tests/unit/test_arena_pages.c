@@ -48,6 +48,15 @@ static unsigned char *filled(securemem_arena *arena, size_t size)
     return secret;
 }
 
+/* This thread caches secrets of other arenas. */
+static void begin_caching(void)
+{
+    securemem_arena *plain = arena_of(
+        (securemem_arena_options){.placement = SECUREMEM_PACKED, .idle = SIZE_MAX});
+    securemem_free(securemem_arena_alloc(plain, SIZE));
+    securemem_arena_destroy(plain);
+}
+
 static bool is_closed(const void *secret)
 {
     return permissions_are(secret, "---p");
@@ -317,5 +326,6 @@ int main(void)
         cmocka_unit_test(a_refused_mprotect_is_told),
     };
     use_up_keys();
+    begin_caching();
     return RUN_GROUP(tests);
 }
