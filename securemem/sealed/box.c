@@ -6,16 +6,32 @@
 #include <string.h>
 
 #include "kernel/heap.h"
+#include "kernel/kernel.h"
+#include "region/epoch.h"
 #include "region/error.h"
 #include "region/locks.h"
 #include "secret/thread_local.h"
 
 #define MARK ((uint64_t)0x9d5ea1ed00c0ffeeU)
 
+#define EPOCH_SHIFT 32U
+
 /* With the size in it, what was overwritten is not taken for its length. */
 static uint64_t mark_of(const struct securemem_sealed *box)
 {
     return (MARK ^ (uintptr_t)box) + box->size;
+}
+
+/* Of this process, none. */
+static uint64_t no_users(void)
+{
+    return (uint64_t)smem_epoch() << EPOCH_SHIFT;
+}
+
+/* Those of a parent's other threads are not in its child. */
+static uint64_t users_here(uint64_t users)
+{
+    return users >> EPOCH_SHIFT == smem_epoch() ? users : no_users();
 }
 
 struct securemem_sealed *smem_box_make(size_t size, unsigned class)
@@ -28,7 +44,7 @@ struct securemem_sealed *smem_box_make(size_t size, unsigned class)
         return NULL;
     *box = (struct securemem_sealed){.class = class, .size = size};
     box->mark = mark_of(box);
-    atomic_store_explicit(&box->users, 1, memory_order_relaxed);
+    atomic_store_explicit(&box->users, no_users() + 1, memory_order_relaxed);
     return box;
 }
 
@@ -116,13 +132,14 @@ int smem_box_unlock(const char *operation, const struct securemem_sealed *box,
 
 void smem_box_enter(struct securemem_sealed *box)
 {
-    uint32_t users = atomic_load_explicit(&box->users, memory_order_relaxed);
+    uint64_t users = atomic_load_explicit(&box->users, memory_order_relaxed);
     for (;;) {
-        if ((users & SMEM_BOX_BUSY) != 0) {
+        uint64_t here = users_here(users);
+        if ((here & SMEM_BOX_BUSY) != 0) {
             smem_lock_sealed(box->stripe); /* held for as long as it is busy */
             smem_unlock_sealed(box->stripe);
             users = atomic_load_explicit(&box->users, memory_order_relaxed);
-        } else if (atomic_compare_exchange_weak_explicit(&box->users, &users, users + 1,
+        } else if (atomic_compare_exchange_weak_explicit(&box->users, &users, here + 1,
                                                          memory_order_acquire,
                                                          memory_order_relaxed)) {
             return;
@@ -133,6 +150,28 @@ void smem_box_enter(struct securemem_sealed *box)
 void smem_box_leave(struct securemem_sealed *box)
 {
     atomic_fetch_sub_explicit(&box->users, 1, memory_order_release);
+}
+
+bool smem_box_claim(struct securemem_sealed *box)
+{
+    uint64_t users = atomic_load(&box->users), none = no_users();
+    return users_here(users) == none &&
+           atomic_compare_exchange_strong(&box->users, &users, none | SMEM_BOX_BUSY);
+}
+
+void smem_box_take(struct securemem_sealed *box)
+{
+    uint64_t users = atomic_load(&box->users);
+    while (!atomic_compare_exchange_weak(&box->users, &users,
+                                         users_here(users) | SMEM_BOX_BUSY))
+        continue;
+    while (atomic_load(&box->users) != (no_users() | SMEM_BOX_BUSY))
+        smem_kernel_yield();
+}
+
+void smem_box_give(struct securemem_sealed *box)
+{
+    atomic_store_explicit(&box->users, no_users(), memory_order_release);
 }
 
 int smem_box_reseal(struct securemem_sealed *box, struct smem_sealing_key *key,

@@ -8,7 +8,8 @@
  * key, number, tag and bytes where they change; users keep them from changing:
  *
  *      users    n            n threads unseal it, without the lock
- *               BUSY         it is being sealed anew, with the lock held
+ *               | BUSY       it is sealed anew, with the lock held, once n is 0
+ *               | epoch << 32   of the process whose threads they are
  *      scopes   count        scopes that are open on it
  *               | WRITTEN    one of them for writing
  *               | CLOSING    the last one is being closed, with the lock held
@@ -24,7 +25,7 @@
 #include "sealed/aead.h"
 #include "sealed/key.h"
 
-#define SMEM_BOX_BUSY ((uint32_t)1 << 31)
+#define SMEM_BOX_BUSY ((uint64_t)1 << 31)
 
 #define SMEM_SCOPE_COUNT   ((uint32_t)0xffff)
 #define SMEM_SCOPE_WRITTEN ((uint32_t)1 << 16)
@@ -35,7 +36,8 @@ struct securemem_sealed {
     struct securemem_sealed *next, *previous;
     struct smem_sealing_key *key;
     void *opened; /* what scopes are open on, a secret */
-    _Atomic uint32_t users, scopes;
+    _Atomic uint64_t users;
+    _Atomic uint32_t scopes;
     uint32_t stripe, class;
     bool listed;
     size_t size;
@@ -80,8 +82,16 @@ void smem_box_enter(struct securemem_sealed *box);
 void smem_box_leave(struct securemem_sealed *box);
 
 /*
- * With its stripe held: gives the box another key and seals plain with it, the box's
- * contents. As smem_box_lock; refused, it is as before.
+ * With its stripe held, until smem_box_give: no thread unseals it. The first is false where
+ * one does; the second waits for those that do, none of which needs the stripe.
+ */
+bool smem_box_claim(struct securemem_sealed *box);
+void smem_box_take(struct securemem_sealed *box);
+void smem_box_give(struct securemem_sealed *box);
+
+/*
+ * With its stripe held, and taken: gives the box another key and seals plain with it, the
+ * box's contents. As smem_box_lock; refused, it is as before.
  */
 int smem_box_reseal(struct securemem_sealed *box, struct smem_sealing_key *key,
                     const void *plain);

@@ -60,11 +60,9 @@ static struct securemem_sealed *claim(unsigned stripe, unsigned class)
     for (unsigned i = 0; i < LOOKS && box != NULL && atomic_load(&box->key->retired);
          i++, box = next) {
         next = box->next;
-        uint32_t none = 0;
         if (!smem_key_is_whole(box->key))
             give_up(box);
-        else if (atomic_load(&box->scopes) == 0 &&
-                 atomic_compare_exchange_strong(&box->users, &none, SMEM_BOX_BUSY))
+        else if (atomic_load(&box->scopes) == 0 && smem_box_claim(box))
             return box;
     }
     return NULL;
@@ -94,7 +92,7 @@ static bool advance(unsigned stripe, unsigned class)
     struct securemem_sealed *box = key == NULL ? NULL : claim(stripe, class);
     if (box != NULL) {
         done = renew(box, key);
-        atomic_store_explicit(&box->users, 0, memory_order_release);
+        smem_box_give(box);
     }
     smem_unlock_sealed(stripe);
     return done;

@@ -110,7 +110,12 @@ static int seal_opened(securemem_sealed *sealed, bool written,
         return 0;
     if (key == NULL)
         return NEEDS_KEY;
+    if (written)
+        smem_box_take(sealed);
+    else if (!smem_box_claim(sealed))
+        return 0; /* another time */
     int result = smem_box_reseal(sealed, key, sealed->opened);
+    smem_box_give(sealed);
     return result == SMEM_BOX_WIPED || !written ? 0 : result;
 }
 

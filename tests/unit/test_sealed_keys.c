@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "sealed/box.h"
 #include "unit/unit.h"
@@ -215,6 +216,44 @@ static void threads_find_what_they_sealed_while_keys_are_rotated(void **state)
     assert_true(budget_now().secrets <= secrets + SMEM_SEAL_CLASSES);
 }
 
+/*
+ * One thread unseals, without a lock, what another writes in scopes and seals anew, under
+ * keys that end with it: it finds what was written, whole.
+ */
+#define WRITTEN 20000
+
+static void *unseal_until_the_end(void *argument)
+{
+    unsigned char into[256];
+    while (!atomic_load(&ending)) {
+        NEED(securemem_unseal_into(argument, into, sizeof into) == 0);
+        NEED(all_bytes_are(into, sizeof into, into[0]));
+    }
+    return NULL;
+}
+
+static void what_is_unsealed_while_it_is_sealed_anew_is_whole(void **state)
+{
+    (void)state;
+    unsigned char zeros[256] = {0};
+    securemem_sealed *sealed = securemem_seal(zeros, sizeof zeros, 0);
+    assert_non_null(sealed);
+    atomic_store(&ending, false);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, unseal_until_the_end, sealed), 0);
+    for (size_t i = 0; i < WRITTEN; i++) {
+        unsigned char *open = securemem_sealed_open(sealed, SECUREMEM_WRITE);
+        assert_non_null(open);
+        memset(open, (int)i & 0xff, sizeof zeros);
+        if (i % 50 == 0)
+            assert_int_equal(securemem_sealed_rotate(), 0);
+        assert_int_equal(securemem_sealed_close(sealed), 0);
+    }
+    atomic_store(&ending, true);
+    pthread_join(thread, NULL);
+    securemem_sealed_free(sealed);
+}
+
 /* What a child can open, and what it seals with. */
 static int look_in_child(securemem_sealed *wiped, securemem_sealed *kept,
                          const struct smem_sealing_key *keys[2])
@@ -333,6 +372,42 @@ static void a_fork_beside_working_threads_can_seal_and_open(void **state)
         securemem_sealed_free(common[i].sealed);
 }
 
+/* Nor does it wait for a thread of the parent, which is in the midst of unsealing it. */
+static unsigned char large[65536], larger[65536];
+
+static void *unseal_large(void *argument)
+{
+    while (!atomic_load(&ending))
+        NEED(securemem_unseal_into(argument, larger, sizeof larger) == 0);
+    return NULL;
+}
+
+static int write_in_child(void *argument)
+{
+    alarm(20); /* for one that waits */
+    unsigned char *open = securemem_sealed_open(argument, SECUREMEM_WRITE);
+    NEED(open != NULL);
+    open[1] = 1;
+    NEED(securemem_sealed_close(argument) == 0);
+    NEED(securemem_unseal_into(argument, large, sizeof large) == 0 && large[1] == 1);
+    return 0;
+}
+
+static void a_child_seals_anew_what_a_thread_was_unsealing(void **state)
+{
+    (void)state;
+    securemem_sealed *sealed = securemem_seal(large, sizeof large, SECUREMEM_SEAL_KEEP);
+    assert_non_null(sealed);
+    atomic_store(&ending, false);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, unseal_large, sealed), 0);
+    for (unsigned i = 0; i < 20; i++)
+        CHILD_PASSES(write_in_child, sealed);
+    atomic_store(&ending, true);
+    pthread_join(thread, NULL);
+    securemem_sealed_free(sealed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -342,9 +417,11 @@ int main(void)
         cmocka_unit_test(an_altered_one_is_left_behind),
         cmocka_unit_test(a_key_that_has_sealed_enough_is_exchanged),
         cmocka_unit_test(threads_find_what_they_sealed_while_keys_are_rotated),
+        cmocka_unit_test(what_is_unsealed_while_it_is_sealed_anew_is_whole),
         cmocka_unit_test(a_child_opens_what_was_kept_and_seals_with_keys_of_its_own),
         cmocka_unit_test(what_was_open_at_a_fork_is_closed_in_the_child),
         cmocka_unit_test(a_fork_beside_working_threads_can_seal_and_open),
+        cmocka_unit_test(a_child_seals_anew_what_a_thread_was_unsealing),
     };
     return RUN_GROUP(tests);
 }
