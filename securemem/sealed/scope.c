@@ -60,18 +60,25 @@ static int open_first(const char *operation, securemem_sealed *sealed, uint32_t 
     return 0;
 }
 
+/* With the stripe held. Others may be left meanwhile, but for the last. */
+static int open_locked(const char *operation, securemem_sealed *sealed, uint32_t written)
+{
+    while (!enter(sealed, written)) {
+        uint32_t scopes = atomic_load_explicit(&sealed->scopes, memory_order_relaxed);
+        if (is_full(scopes))
+            return smem_error_own(
+                operation, EOVERFLOW,
+                "65535 scopes are open on the sealed secret; close some");
+        if (!is_open(scopes))
+            return open_first(operation, sealed, written);
+    }
+    return 0;
+}
+
 static int open_slowly(const char *operation, securemem_sealed *sealed, uint32_t written)
 {
-    int result = 0;
     smem_lock_sealed(sealed->stripe);
-    if (!enter(sealed, written)) {
-        if (is_full(atomic_load_explicit(&sealed->scopes, memory_order_relaxed)))
-            result =
-                smem_error_own(operation, EOVERFLOW,
-                               "65535 scopes are open on the sealed secret; close some");
-        else
-            result = open_first(operation, sealed, written);
-    }
+    int result = open_locked(operation, sealed, written);
     smem_unlock_sealed(sealed->stripe);
     smem_box_advance();
     return result;

@@ -254,6 +254,48 @@ static void what_is_unsealed_while_it_is_sealed_anew_is_whole(void **state)
     securemem_sealed_free(sealed);
 }
 
+/* At the limit of scopes, each thread meets others that leave between its two looks. */
+#define SCOPES 65535
+#define OPENED 300000
+
+static const void *place;
+static atomic_bool elsewhere;
+
+static void *open_at_the_limit(void *sealed)
+{
+    for (size_t i = 0; i < OPENED; i++) {
+        const void *open = securemem_sealed_open(sealed, SECUREMEM_READ);
+        if (open == NULL) {
+            NEED(errno == EOVERFLOW);
+            continue;
+        }
+        if (open != place)
+            atomic_store(&elsewhere, true);
+        NEED(securemem_sealed_close(sealed) == 0);
+    }
+    return NULL;
+}
+
+static void scopes_of_threads_are_counted_to_their_limit(void **state)
+{
+    (void)state;
+    securemem_sealed *sealed = sealed_of(32, 1, 0);
+    for (unsigned i = 0; i < SCOPES - 1; i++) {
+        place = securemem_sealed_open(sealed, SECUREMEM_READ);
+        assert_non_null(place);
+    }
+    pthread_t threads[THREADS];
+    for (size_t i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, open_at_the_limit, sealed), 0);
+    for (size_t i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    assert_false(atomic_load(&elsewhere));
+    for (unsigned i = 0; i < SCOPES - 1; i++)
+        assert_int_equal(securemem_sealed_close(sealed), 0);
+    assert_int_equal(securemem_sealed_close(sealed), -EINVAL);
+    securemem_sealed_free(sealed);
+}
+
 /* What a child can open, and what it seals with. */
 static int look_in_child(securemem_sealed *wiped, securemem_sealed *kept,
                          const struct smem_sealing_key *keys[2])
@@ -418,6 +460,7 @@ int main(void)
         cmocka_unit_test(a_key_that_has_sealed_enough_is_exchanged),
         cmocka_unit_test(threads_find_what_they_sealed_while_keys_are_rotated),
         cmocka_unit_test(what_is_unsealed_while_it_is_sealed_anew_is_whole),
+        cmocka_unit_test(scopes_of_threads_are_counted_to_their_limit),
         cmocka_unit_test(a_child_opens_what_was_kept_and_seals_with_keys_of_its_own),
         cmocka_unit_test(what_was_open_at_a_fork_is_closed_in_the_child),
         cmocka_unit_test(a_fork_beside_working_threads_can_seal_and_open),
