@@ -88,7 +88,8 @@ SECUREMEM_API SECUREMEM_USE_RESULT int securemem_unseal_into(securemem_sealed *s
  * guarded secret of the library's own, which must not be freed. With SECUREMEM_WRITE what
  * is there at the last close is sealed anew; where all were opened with SECUREMEM_READ,
  * changes are dropped.
- * NULL: EINVAL (not a sealed secret, not such an access), EBADMSG, ENOKEY, EOVERFLOW
+ * NULL: EINVAL (not a sealed secret, not such an access), EBADMSG, ENOKEY (also where it is
+ * open: what is there was wiped), EOVERFLOW
  * (65,535 scopes are open), and as securemem_alloc.
  */
 SECUREMEM_API SECUREMEM_USE_RESULT void *securemem_sealed_open(securemem_sealed *sealed,

@@ -99,8 +99,10 @@ int smem_box_lock(struct securemem_sealed *box, const void *plain)
     return SMEM_BOX_WIPED;
 }
 
-static int refuse_lost(const char *operation)
+int smem_box_need_key(const char *operation, const struct securemem_sealed *box)
 {
+    if (smem_key_is_whole(box->key))
+        return 0;
     return smem_error_own(
         operation, ENOKEY,
         "the sealing key is gone: it was wiped, or not inherited by this "
@@ -111,10 +113,10 @@ static int refuse_lost(const char *operation)
 int smem_box_unlock(const char *operation, const struct securemem_sealed *box,
                     void *plain)
 {
-    if (!smem_key_is_whole(box->key))
-        return refuse_lost(operation);
     struct smem_opened_key opened;
-    int result = smem_key_open(box->key, &opened);
+    int result = smem_box_need_key(operation, box);
+    if (result == 0)
+        result = smem_key_open(box->key, &opened);
     if (result != 0)
         return result;
     struct smem_aead_label label = label_of(box);
@@ -124,8 +126,9 @@ int smem_box_unlock(const char *operation, const struct securemem_sealed *box,
     smem_aead_forget_cipher();
     if (intact)
         return 0;
-    if (!smem_key_is_whole(box->key))
-        return refuse_lost(operation);
+    result = smem_box_need_key(operation, box);
+    if (result != 0)
+        return result;
     return smem_error_own(operation, EBADMSG,
                           "the sealed secret was altered after it was sealed");
 }

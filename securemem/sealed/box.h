@@ -70,6 +70,9 @@ void smem_box_unlink(struct securemem_sealed *box);
  */
 int smem_box_lock(struct securemem_sealed *box, const void *plain);
 
+/* 0, or -ENOKEY, recorded for that operation, where its key is gone. */
+int smem_box_need_key(const char *operation, const struct securemem_sealed *box);
+
 /*
  * Decrypts the box to plain. 0, -EBADMSG (plain is zeros), -ENOKEY or what the kernel
  * refused, recorded for that operation.

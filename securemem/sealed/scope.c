@@ -84,26 +84,6 @@ static int open_slowly(const char *operation, securemem_sealed *sealed, uint32_t
     return result;
 }
 
-void *securemem_sealed_open(securemem_sealed *sealed, securemem_access access)
-{
-    static const char operation[] = "securemem_sealed_open";
-    smem_fork_check();
-    int result = smem_box_need(operation, sealed);
-    if (result == 0 && access != SECUREMEM_READ && access != SECUREMEM_WRITE)
-        result = smem_error_argument(
-            operation, "access is neither SECUREMEM_READ nor SECUREMEM_WRITE");
-    if (result == 0) {
-        uint32_t written = access == SECUREMEM_WRITE ? SMEM_SCOPE_WRITTEN : 0;
-        if (enter(sealed, written))
-            return sealed->opened;
-        result = open_slowly(operation, sealed, written);
-    }
-    if (result == 0)
-        return sealed->opened;
-    errno = -result;
-    return NULL;
-}
-
 /* There is no current key, and one is needed. */
 #define NEEDS_KEY 1
 
@@ -156,7 +136,7 @@ static int close_locked(securemem_sealed *sealed, struct smem_sealing_key *key,
 static int close_slowly(securemem_sealed *sealed)
 {
     void *opened = NULL;
-    bool needed = (atomic_load(&sealed->scopes) & SMEM_SCOPE_WRITTEN) != 0;
+    bool needed = false;
     int result;
     do {
         struct smem_sealing_key *key;
@@ -177,11 +157,38 @@ static int close_slowly(securemem_sealed *sealed)
     return result;
 }
 
+static int close_scope(securemem_sealed *sealed)
+{
+    return leave(sealed) ? 0 : close_slowly(sealed);
+}
+
+void *securemem_sealed_open(securemem_sealed *sealed, securemem_access access)
+{
+    static const char operation[] = "securemem_sealed_open";
+    smem_fork_check();
+    int result = smem_box_need(operation, sealed);
+    if (result == 0 && access != SECUREMEM_READ && access != SECUREMEM_WRITE)
+        result = smem_error_argument(
+            operation, "access is neither SECUREMEM_READ nor SECUREMEM_WRITE");
+    if (result == 0) {
+        uint32_t written = access == SECUREMEM_WRITE ? SMEM_SCOPE_WRITTEN : 0;
+        if (!enter(sealed, written))
+            result = open_slowly(operation, sealed, written);
+    }
+    if (result == 0) {
+        /* What others have open was wiped with the key: zeros are no secret. */
+        result = smem_box_need_key(operation, sealed);
+        if (result == 0)
+            return sealed->opened;
+        (void)close_scope(sealed); /* without its key, nothing is sealed: not refused */
+    }
+    errno = -result;
+    return NULL;
+}
+
 int securemem_sealed_close(securemem_sealed *sealed)
 {
     smem_fork_check();
     int result = smem_box_need("securemem_sealed_close", sealed);
-    if (result != 0 || leave(sealed))
-        return result;
-    return close_slowly(sealed);
+    return result != 0 ? result : close_scope(sealed);
 }

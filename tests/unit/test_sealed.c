@@ -283,7 +283,11 @@ static void wiping_everything_loses_what_is_sealed_and_no_more(void **state)
         assert_int_equal(securemem_wipe_all(), 0);
         assert_int_equal(securemem_unseal_into(sealed, into, sizeof into), -ENOKEY);
         assert_null(securemem_sealed_open(sealed, SECUREMEM_READ));
+        errno = 0; /* not the zeros that are open */
+        assert_null(securemem_sealed_open(open, SECUREMEM_READ));
+        assert_int_equal(errno, ENOKEY);
         assert_int_equal(securemem_sealed_close(open), 0);
+        assert_int_equal(securemem_sealed_close(open), -EINVAL);
         assert_int_equal(securemem_unseal_into(open, into, sizeof into), -ENOKEY);
 
         securemem_sealed *later = sealed_of(plain, sizeof plain, classes[c]);

@@ -344,7 +344,9 @@ static int forked_while_open(void *argument)
 {
     (void)argument;
     unsigned char into[32];
-    NEED(securemem_sealed_close(wiped) == 0);
+    NEED(securemem_sealed_open(wiped, SECUREMEM_READ) == NULL && errno == ENOKEY);
+    NEED(securemem_sealed_close(wiped) == 0); /* the one that was inherited */
+    NEED(securemem_sealed_close(wiped) == -EINVAL);
     NEED(securemem_unseal_into(wiped, into, sizeof into) == -ENOKEY);
     unsigned char *open = securemem_sealed_open(kept, SECUREMEM_WRITE);
     NEED(open != NULL);
