@@ -13,7 +13,7 @@ static int find_pages(const char *operation, const void *start, size_t length,
     uintptr_t first = (uintptr_t)start, mask = smem_kernel_page_size() - 1;
     if (start == NULL || length == 0)
         return smem_error_argument(operation, "start is NULL, or length is 0");
-    if (length > UINTPTR_MAX - mask - first)
+    if (first > UINTPTR_MAX - mask || length > UINTPTR_MAX - mask - first)
         return smem_error_argument(operation,
                                    "the range goes beyond the end of the addresses");
     *from = first & ~mask;

@@ -76,13 +76,25 @@ void smem_registry_remove(struct smem_region *region)
     smem_unlock_registry();
 }
 
+static struct smem_region *find(uintptr_t address)
+{
+    const void *pointer = (const void *)address; /* NOLINT(performance-no-int-to-ptr) */
+    return smem_registry_find(pointer);
+}
+
 struct smem_region *smem_registry_meet(const void *start, size_t length)
 {
     /* No region is shorter than a chunk: one that lies between has one of these bytes. */
+    const uintptr_t leaf = LEAF_ENTRIES << SMEM_CHUNK_BITS;
+    const uintptr_t last = (uintptr_t)start + length - 1;
     struct smem_region *met = NULL;
-    for (size_t at = 0; at < length && met == NULL; at += SMEM_REGION_LEAST)
-        met = smem_registry_find((const char *)start + at);
-    return met != NULL ? met : smem_registry_find((const char *)start + length - 1);
+    uintptr_t at = (uintptr_t)start;
+    while (at <= last && at >> SMEM_ADDRESS_BITS == 0 && met == NULL) {
+        bool table = smem_chunk_of(at) != NULL;
+        met = table ? find(at) : NULL;
+        at = table ? at + SMEM_REGION_LEAST : (at | (leaf - 1)) + 1;
+    }
+    return met != NULL ? met : find(last);
 }
 
 struct smem_region *smem_registry_acquire(const void *address)

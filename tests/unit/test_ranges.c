@@ -67,6 +67,12 @@ static void what_is_no_range_is_refused_and_changes_nothing(void **state)
     assert_int_equal(securemem_lock_range(NULL, 1), -EINVAL);
     assert_int_equal(securemem_lock_range(memory, 0), -EINVAL);
     assert_int_equal(securemem_lock_range(memory, SIZE_MAX - page), -EINVAL);
+    char *last = (char *)(uintptr_t)-1; /* the address whose page has no end */
+    assert_int_equal(securemem_lock_range(last, 1), -EINVAL);
+    assert_int_equal(securemem_lock_range(last - page + 2, 1), -EINVAL);
+    assert_int_equal(securemem_unlock_range(last, 1), -EINVAL);
+    /* As many bytes as there are: a walk over each 64 KiB of them would not end. */
+    assert_int_equal(securemem_lock_range((char *)page, SIZE_MAX - 2 * page), -EINVAL);
     assert_int_equal(securemem_lock_range(memory, 4 * page), -EINVAL);
     assert_non_null(strstr(securemem_last_error()->message, "not mapped"));
     assert_int_equal(securemem_unlock_range(NULL, 1), -EINVAL);
