@@ -17,7 +17,8 @@
  *           returns nothing; securemem_wipe and securemem_equal check nothing.
  * Zero      a size of 0 gives a pointer of its own that may not be read, and is freed
  *           like any other. A zero-filled option struct asks for the strongest defaults.
- * Threads   every function may be called from any thread at any time. Contents are the
+ * Threads   every function may be called from any thread at any time; none but those of
+ *           realtime.h and witness.h is a cancellation point (pthreads(7)). Contents are the
  *           caller's: two threads that write one secret need the caller's own lock.
  * Fork      see securemem_fork in arena.h. fork(2) from any thread is safe; the child
  *           may call everything. vfork(2), clone(2) and posix_spawn(3): see there too.

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "kernel/answer.h"
+#include "kernel/cancel.h"
 
 #ifndef AT_MINSIGSTKSZ
 #define AT_MINSIGSTKSZ 51
@@ -75,5 +76,8 @@ int smem_kernel_run_thread(void *stack, size_t length, void *(*function)(void *a
     (void)pthread_attr_destroy(&attributes); /* never fails */
     if (code != 0)
         return -code;
-    return -pthread_join(thread, NULL);
+    int before = smem_kernel_forbid_cancel(); /* it is the thread that uses argument */
+    code = pthread_join(thread, NULL);
+    smem_kernel_allow_cancel(before);
+    return -code;
 }

@@ -11,6 +11,7 @@
 #include "region/error.h"
 #include "region/locks.h"
 #include "region/wipe.h"
+#include "secret/random.h"
 
 _Static_assert((SECUREMEM_SEAL_SHIELDED | SECUREMEM_SEAL_KEEP) == SMEM_SEAL_CLASSES - 1,
                "a class is a set of flags");
@@ -95,7 +96,7 @@ static struct smem_sealing_material *draw(unsigned class)
     if (material == NULL)
         return NULL;
     if ((class & SECUREMEM_SEAL_SHIELDED) != 0) {
-        randombytes_buf(material->prekey, PREKEY_BYTES);
+        smem_random_fill(material->prekey, PREKEY_BYTES);
     } else {
         unsigned char *raw = securemem_arena_alloc(arena, SMEM_AEAD_KEY_BYTES);
         if (raw == NULL) {
@@ -104,7 +105,7 @@ static struct smem_sealing_material *draw(unsigned class)
             errno = code;
             return NULL;
         }
-        randombytes_buf(raw, SMEM_AEAD_KEY_BYTES);
+        smem_random_fill(raw, SMEM_AEAD_KEY_BYTES);
         smem_aead()->prepare(&material->key, raw);
         securemem_free(raw);
     }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "secret/canary.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <sodium.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include "region/error.h"
 #include "region/inherit.h"
 #include "region/locks.h"
+#include "secret/random.h"
 
 #define PATTERN_BYTES sizeof(uint64_t)
 #define NOT_ZERO      0x5a
@@ -24,14 +24,11 @@ int smem_canary_ready(void)
 {
     if (atomic_load_explicit(&ready, memory_order_acquire))
         return 0;
-    if (sodium_init() < 0)
-        return smem_error_own(
-            "sodium_init", EAGAIN,
-            "libsodium found no source of random bytes; make getrandom(2) "
-            "or /dev/urandom available");
-    /* Drawn before the lock is taken: it may be a cancellation point. */
+    int result = smem_random_ready();
+    if (result != 0)
+        return result;
     unsigned char drawn[sizeof key + sizeof smem_canary_key];
-    randombytes_buf(drawn, sizeof drawn);
+    smem_random_fill(drawn, sizeof drawn);
     smem_lock_registry();
     if (!atomic_load(&ready)) {
         memcpy(key, drawn, sizeof key);

@@ -1,18 +1,25 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * Choices that cannot be foreseen from outside, seeded by libsodium. For places, not for
- * secrets: who sees some of them can tell the next.
- */
+/* Random bytes, of libsodium, and choices that they seed. None is a cancellation point. */
 #ifndef SMEM_RANDOM_H
 #define SMEM_RANDOM_H
 
-#include <sodium.h>
+#include <stddef.h>
 #include <stdint.h>
 
+/* 0 where libsodium is ready for everything, or -EAGAIN, recorded. */
+int smem_random_ready(void);
+
+/* Aborts where there are none (libsodium). */
+void smem_random_fill(void *place, size_t length);
+
+/*
+ * A seed of what follows: choices that cannot be foreseen from outside. For places, not for
+ * secrets: who sees some of them can tell the next.
+ */
 static inline uint64_t smem_random_seed(void)
 {
     uint64_t seed;
-    randombytes_buf(&seed, sizeof seed);
+    smem_random_fill(&seed, sizeof seed);
     return seed;
 }
 

@@ -12,6 +12,7 @@
 
 #include "region/error.h"
 #include "secret/copy.h"
+#include "secret/random.h"
 #include "transfer/stream.h"
 
 #define BASE64 sodium_base64_VARIANT_ORIGINAL
@@ -76,7 +77,7 @@ void *securemem_random(securemem_arena *arena, size_t size)
     arena = smem_stream_arena(arena);
     void *secret = arena == NULL ? NULL : securemem_arena_alloc(arena, size);
     if (secret != NULL)
-        randombytes_buf(secret, size);
+        smem_random_fill(secret, size);
     return secret;
 }
 
