@@ -2,7 +2,8 @@
 /*
  * A sealed secret, and the lists of those that may have to be sealed anew.
  *
- *      stripe[class]   oldest key first:  | retired ... retired | current ... current |
+ *      stripe[class]   | retired ... retired | current ... current |
+ *                      where what is retired, but open, may stand anywhere
  *
  * Which stripe is the business of the thread that sealed it. Its lock guards the list, and
  * key, number, tag and bytes where they change; users keep them from changing:
@@ -60,6 +61,9 @@ unsigned smem_box_stripe(void);
 /* With its stripe held, after its key was set: behind all others of its class. */
 void smem_box_link(struct securemem_sealed *box);
 void smem_box_unlink(struct securemem_sealed *box);
+
+/* With its stripe held, where it is closed, and still under a retired key: before all others. */
+void smem_box_prefer(struct securemem_sealed *box);
 
 /* Keys were wiped, by another thread or a signal handler, while one was in use. */
 #define SMEM_BOX_WIPED 1

@@ -8,7 +8,7 @@
 #include "region/metadata.h"
 #include "sealed/box.h"
 
-/* How many that cannot be sealed anew now are looked past. */
+/* How many that cannot be sealed anew now are looked past at once. */
 #define LOOKS 8
 
 struct stripe {
@@ -46,6 +46,30 @@ void smem_box_unlink(struct securemem_sealed *box)
     box->listed = false;
 }
 
+void smem_box_prefer(struct securemem_sealed *box)
+{
+    struct stripe *stripe = &stripes[box->stripe];
+    if (!box->listed)
+        return;
+    smem_box_unlink(box);
+    struct securemem_sealed *first = stripe->first[box->class];
+    box->previous = NULL;
+    box->next = first;
+    if (first == NULL)
+        stripe->last[box->class] = box;
+    else
+        first->previous = box;
+    stripe->first[box->class] = box;
+    box->listed = true;
+}
+
+/* Any number of them may be open for any time, and are in nobody's way. */
+static void defer(struct securemem_sealed *box)
+{
+    smem_box_unlink(box);
+    smem_box_link(box);
+}
+
 /* Never again to be sealed anew: its key is gone, or it was altered. */
 static void give_up(struct securemem_sealed *box)
 {
@@ -62,7 +86,9 @@ static struct securemem_sealed *claim(unsigned stripe, unsigned class)
         next = box->next;
         if (!smem_key_is_whole(box->key))
             give_up(box);
-        else if (atomic_load(&box->scopes) == 0 && smem_box_claim(box))
+        else if (atomic_load(&box->scopes) != 0)
+            defer(box);
+        else if (smem_box_claim(box))
             return box;
     }
     return NULL;

@@ -126,6 +126,8 @@ static int close_locked(securemem_sealed *sealed, struct smem_sealing_key *key,
             *opened = sealed->opened;
             sealed->opened = NULL;
             scopes = 0;
+            if (atomic_load(&sealed->key->retired))
+                smem_box_prefer(sealed);
         }
         atomic_store_explicit(&sealed->scopes, scopes, memory_order_release);
         return result;

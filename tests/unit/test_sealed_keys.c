@@ -91,6 +91,38 @@ static void what_is_open_is_sealed_anew_when_it_is_closed(void **state)
     securemem_sealed_free(other);
 }
 
+/* More are open, for as long as the program likes, than are looked at in a call. */
+#define OPEN 40
+
+static void what_is_open_keeps_no_other_from_being_sealed_anew(void **state)
+{
+    (void)state;
+    securemem_sealed *open[OPEN], *closed[OPEN];
+    for (size_t i = 0; i < OPEN; i++) {
+        open[i] = sealed_of(32, i, 0);
+        assert_non_null(securemem_sealed_open(open[i], SECUREMEM_READ));
+    }
+    for (size_t i = 0; i < OPEN; i++)
+        closed[i] = sealed_of(32, i, 0);
+    size_t secrets = budget_now().secrets;
+    const struct smem_sealing_key *old = open[0]->key;
+    assert_int_equal(securemem_sealed_rotate(), 0);
+    for (unsigned i = 0; i < 2 * OPEN; i++)
+        assert_true(holds(closed[0], 32, 0));
+    for (size_t i = 0; i < OPEN; i++) {
+        assert_ptr_not_equal(closed[i]->key, old);
+        assert_ptr_equal(open[i]->key, old);
+        assert_int_equal(securemem_sealed_close(open[i]), 0);
+        assert_ptr_not_equal(open[i]->key, old);
+        assert_true(holds(open[i], 32, i));
+    }
+    assert_int_equal(budget_now().secrets, secrets - OPEN); /* the old key is gone */
+    for (size_t i = 0; i < OPEN; i++) {
+        securemem_sealed_free(open[i]);
+        securemem_sealed_free(closed[i]);
+    }
+}
+
 /* One that was altered cannot be sealed anew; it neither stops the others nor is hidden. */
 static void an_altered_one_is_left_behind(void **state)
 {
@@ -458,6 +490,7 @@ int main(void)
         cmocka_unit_test(rotation_seals_everything_anew_in_the_course_of_calls),
         cmocka_unit_test(an_old_key_ends_with_what_is_sealed_under_it),
         cmocka_unit_test(what_is_open_is_sealed_anew_when_it_is_closed),
+        cmocka_unit_test(what_is_open_keeps_no_other_from_being_sealed_anew),
         cmocka_unit_test(an_altered_one_is_left_behind),
         cmocka_unit_test(a_key_that_has_sealed_enough_is_exchanged),
         cmocka_unit_test(threads_find_what_they_sealed_while_keys_are_rotated),
