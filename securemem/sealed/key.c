@@ -9,8 +9,10 @@
 #include "kernel/kernel.h"
 #include "region/epoch.h"
 #include "region/error.h"
+#include "region/keys.h"
 #include "region/locks.h"
 #include "region/wipe.h"
+#include "secret/arena.h"
 #include "secret/random.h"
 
 _Static_assert((SECUREMEM_SEAL_SHIELDED | SECUREMEM_SEAL_KEEP) == SMEM_SEAL_CLASSES - 1,
@@ -54,25 +56,60 @@ static uint64_t *last_of(struct smem_sealing_material *material, unsigned class)
     return (uint64_t *)(void *)(end - sizeof(uint64_t));
 }
 
-static securemem_arena *_Atomic arenas[2]; /* by whether a child inherits */
+/* By whether a child inherits: where keys are, and where what is open is. */
+static securemem_arena *_Atomic key_arenas[2], *_Atomic arenas[2];
 static struct smem_sealing_key *_Atomic currents[SMEM_SEAL_CLASSES];
 static _Atomic size_t pending;
 
+static bool is_kept(unsigned class)
+{
+    return (class & SECUREMEM_SEAL_KEEP) != 0;
+}
+
+static securemem_arena *create(unsigned class, securemem_protection_key protection_key)
+{
+    return securemem_arena_create(&(securemem_arena_options){
+        .fork = is_kept(class) ? SECUREMEM_FORK_KEEP : SECUREMEM_FORK_WIPE,
+        .idle = PAGES_KEPT_IDLE * smem_kernel_page_size(),
+        .protection_key = protection_key,
+    });
+}
+
+/* Makes the arena the one in its place, unless another thread was first. */
+static securemem_arena *settle(securemem_arena *_Atomic *place, securemem_arena *arena)
+{
+    securemem_arena *first = NULL;
+    if (arena == NULL || atomic_compare_exchange_strong(place, &first, arena))
+        return arena;
+    securemem_arena_destroy(arena);
+    return first;
+}
+
 securemem_arena *smem_seal_arena(unsigned class)
 {
-    bool keep = (class & SECUREMEM_SEAL_KEEP) != 0;
-    securemem_arena *arena = atomic_load_explicit(&arenas[keep], memory_order_acquire);
+    securemem_arena *_Atomic *place = &arenas[is_kept(class)];
+    securemem_arena *arena = atomic_load_explicit(place, memory_order_acquire);
     if (arena != NULL)
         return arena;
-    arena = securemem_arena_create(&(securemem_arena_options){
-        .fork = keep ? SECUREMEM_FORK_KEEP : SECUREMEM_FORK_WIPE,
-        .idle = PAGES_KEPT_IDLE * smem_kernel_page_size(),
-    });
-    securemem_arena *first = NULL;
-    if (arena == NULL || atomic_compare_exchange_strong(&arenas[keep], &first, arena))
+    return settle(place, create(class, SECUREMEM_PROTECTION_KEY_OFF));
+}
+
+/*
+ * Without access but for the cipher's, where a protection key does that. mprotect(2) would
+ * cost several times what the cipher does, so that it does not stand in for one.
+ */
+static securemem_arena *key_arena(unsigned class)
+{
+    securemem_arena *_Atomic *place = &key_arenas[is_kept(class)];
+    securemem_arena *arena = atomic_load_explicit(place, memory_order_acquire);
+    if (arena != NULL)
         return arena;
-    securemem_arena_destroy(arena); /* another thread was first */
-    return first;
+    smem_error_hold();
+    arena = create(class, SECUREMEM_PROTECTION_KEY_REQUIRED);
+    smem_error_resume();
+    if (arena == NULL)
+        arena = create(class, SECUREMEM_PROTECTION_KEY_OFF);
+    return settle(place, arena);
 }
 
 static void derive(const struct smem_sealing_material *material, union smem_aead_key *out,
@@ -85,12 +122,9 @@ static void derive(const struct smem_sealing_material *material, union smem_aead
     smem_aead_forget();
 }
 
-/* A key of the class in a secret of its own, or NULL and errno. */
-static struct smem_sealing_material *draw(unsigned class)
+/* A key of the class in a secret of its own, or NULL and errno; rights to it are open. */
+static struct smem_sealing_material *draw(unsigned class, securemem_arena *arena)
 {
-    securemem_arena *arena = smem_seal_arena(class);
-    if (arena == NULL)
-        return NULL;
     struct smem_sealing_material *material = securemem_arena_alloc_aligned(
         arena, material_bytes(class), _Alignof(union smem_aead_key));
     if (material == NULL)
@@ -121,14 +155,23 @@ static int make(unsigned class, struct smem_sealing_key **out)
     if (key == NULL)
         return smem_error_own("malloc", ENOMEM, "no memory for a sealing key");
     unsigned wipes = smem_wipe_count();
-    struct smem_sealing_material *material = draw(class);
+    securemem_arena *arena = key_arena(class);
+    struct smem_sealing_material *material = NULL;
+    if (arena != NULL) {
+        uint32_t bits = smem_key_bits(arena->door.key), rights = smem_rights_open(bits);
+        material = draw(class, arena);
+        smem_rights_restore(bits, rights);
+    }
     if (material == NULL) {
         int code = errno;
         smem_heap_give(key);
         return -code;
     }
-    *key = (struct smem_sealing_key){
-        .material = material, .class = class, .wipes = wipes, .epoch = smem_epoch()};
+    *key = (struct smem_sealing_key){.material = material,
+                                     .class = class,
+                                     .wipes = wipes,
+                                     .rights = smem_key_bits(arena->door.key),
+                                     .epoch = smem_epoch()};
     *out = key;
     return 0;
 }
@@ -141,8 +184,11 @@ static void end(struct smem_sealing_key *key)
 
 bool smem_key_is_whole(const struct smem_sealing_key *key)
 {
-    return key->wipes == smem_wipe_count() && key->material->first == WHOLE &&
-           *last_of(key->material, key->class) == WHOLE;
+    uint32_t before = smem_rights_open(key->rights);
+    bool whole = key->wipes == smem_wipe_count() && key->material->first == WHOLE &&
+                 *last_of(key->material, key->class) == WHOLE;
+    smem_rights_restore(key->rights, before);
+    return whole;
 }
 
 struct smem_sealing_key *smem_key_current(unsigned class)
@@ -223,8 +269,10 @@ uint64_t smem_key_number(struct smem_sealing_key *key, size_t size)
 
 int smem_key_open(const struct smem_sealing_key *key, struct smem_opened_key *out)
 {
+    *out = (struct smem_opened_key){.rights = key->rights};
     if ((key->class & SECUREMEM_SEAL_SHIELDED) == 0) {
-        *out = (struct smem_opened_key){.key = &key->material->key};
+        out->key = &key->material->key;
+        out->before = smem_rights_open(key->rights);
         return 0;
     }
     struct derived {
@@ -232,16 +280,19 @@ int smem_key_open(const struct smem_sealing_key *key, struct smem_opened_key *ou
         unsigned char raw[SMEM_AEAD_KEY_BYTES];
     };
     struct derived *derived = securemem_arena_alloc_aligned(
-        smem_seal_arena(key->class), sizeof *derived, _Alignof(struct derived));
+        key_arena(key->class), sizeof *derived, _Alignof(struct derived));
     if (derived == NULL)
         return -errno;
+    out->before = smem_rights_open(key->rights);
     derive(key->material, &derived->key, derived->raw);
-    *out = (struct smem_opened_key){&derived->key, derived};
+    out->key = &derived->key;
+    out->derived = derived;
     return 0;
 }
 
 void smem_key_close(struct smem_opened_key *opened)
 {
+    smem_rights_restore(opened->rights, opened->before);
     securemem_free(opened->derived);
 }
 

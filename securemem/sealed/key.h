@@ -29,13 +29,14 @@ struct smem_sealing_material;
 struct smem_sealing_key {
     struct smem_sealing_material *material; /* a secret */
     unsigned class, wipes;                  /* smem_wipe_count() when it was drawn */
-    uint32_t epoch;                         /* of the process that draws nonces from it */
-    _Atomic uint64_t next;                  /* nonce; goes on by a message's blocks */
-    _Atomic size_t sealed;                  /* secrets under it */
-    atomic_bool retired, pending;           /* what is under it is to be sealed anew */
+    uint32_t rights;              /* bits of its protection key; 0: it has none */
+    uint32_t epoch;               /* of the process that draws nonces from it */
+    _Atomic uint64_t next;        /* nonce; goes on by a message's blocks */
+    _Atomic size_t sealed;        /* secrets under it */
+    atomic_bool retired, pending; /* what is under it is to be sealed anew */
 };
 
-/* Where keys of that class are, and what is open of it; NULL and errno. */
+/* Where what is open of that class is; NULL and errno. */
 securemem_arena *smem_seal_arena(unsigned class);
 
 /* Locks that stripe with *out as the current key; or 0 is not given: unlocked, recorded. */
@@ -57,12 +58,13 @@ void smem_key_drop(struct smem_sealing_key *key);
 uint64_t smem_key_number(struct smem_sealing_key *key, size_t size);
 
 /*
- * The key as the cipher wants it, until smem_key_close; for a shielded one it is derived,
- * which may be refused: 0 or a negative errno, recorded.
+ * The key as the cipher wants it, until smem_key_close, and rights of this thread to it;
+ * for a shielded one it is derived, which may be refused: 0 or a negative errno, recorded.
  */
 struct smem_opened_key {
     const union smem_aead_key *key;
-    void *derived; /* a secret, or NULL */
+    void *derived;           /* a secret, or NULL */
+    uint32_t rights, before; /* of the thread, to the key's pages */
 };
 int smem_key_open(const struct smem_sealing_key *key, struct smem_opened_key *out);
 void smem_key_close(struct smem_opened_key *opened);

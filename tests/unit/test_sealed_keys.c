@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "sealed/box.h"
+#include "support/keys.h"
 #include "unit/unit.h"
 
 #define MANY 300
@@ -33,6 +34,75 @@ static bool holds(securemem_sealed *sealed, size_t size, size_t seed)
     fill(wanted, size, seed);
     return securemem_unseal_into(sealed, got, size) == 0 &&
            memcmp(wanted, got, size) == 0;
+}
+
+/* Whether this thread reaches the key of it; the kernel is asked. */
+static bool key_lies_open(const securemem_sealed *sealed)
+{
+    return view_readable(sealed->key->material);
+}
+
+static void *use_in_thread(void *argument)
+{
+    securemem_sealed *sealed = argument;
+    return holds(sealed, 64, 7) && !key_lies_open(sealed) ? sealed : NULL;
+}
+
+static int use_in_child(void *argument)
+{
+    securemem_sealed *sealed = argument;
+    NEED(holds(sealed, 64, 7) && !key_lies_open(sealed));
+    return 0;
+}
+
+static void a_protection_key_closes_sealing_keys_to_all_but_the_cipher(void **state)
+{
+    (void)state;
+    for (unsigned class = 0; class < SMEM_SEAL_CLASSES; class ++) {
+        securemem_sealed *sealed = sealed_of(64, 7, class);
+        bool open = key_lies_open(sealed);
+        securemem_protection says;
+        assert_int_equal(securemem_protection(sealed->key->material, &says), 0);
+        assert_int_equal(says.protection_key.holds, !open);
+        assert_int_equal(says.key, keys_of(sealed->key->material));
+        if (keys_in_processor()) {
+            assert_false(open);
+            pthread_t thread;
+            void *passed = NULL;
+            assert_int_equal(pthread_create(&thread, NULL, use_in_thread, sealed), 0);
+            pthread_join(thread, &passed);
+            assert_ptr_equal(passed, sealed);
+            if ((class & SECUREMEM_SEAL_KEEP) != 0)
+                CHILD_PASSES(use_in_child, sealed);
+            unsigned char *opened = securemem_sealed_open(sealed, SECUREMEM_WRITE);
+            assert_non_null(opened); /* what is open of it is no sealing key */
+            opened[0] ^= 1;
+            assert_int_equal(securemem_sealed_close(sealed), 0);
+            assert_int_equal(securemem_sealed_rotate(), 0);
+            assert_false(holds(sealed, 64, 7) || key_lies_open(sealed));
+        } else {
+            assert_true(open); /* mprotect(2) does not stand in for it */
+        }
+        securemem_sealed_free(sealed);
+    }
+}
+
+/* With all of them in use, it goes on without. */
+static int seal_without(void *argument)
+{
+    (void)argument;
+    for (size_t left = keys_left(); left > 0; left--)
+        NEED(syscall(SYS_pkey_alloc, 0UL, 0UL) > 0);
+    securemem_sealed *sealed = sealed_of(64, 7, 0);
+    NEED(holds(sealed, 64, 7) && key_lies_open(sealed));
+    securemem_sealed_free(sealed);
+    return 0;
+}
+
+static void where_none_is_left_sealing_goes_on_without(void **state)
+{
+    (void)state;
+    CHILD_PASSES(seal_without, NULL);
 }
 
 static void rotation_seals_everything_anew_in_the_course_of_calls(void **state)
@@ -487,6 +557,9 @@ static void a_child_seals_anew_what_a_thread_was_unsealing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            where_none_is_left_sealing_goes_on_without), /* first: no key yet */
+        cmocka_unit_test(a_protection_key_closes_sealing_keys_to_all_but_the_cipher),
         cmocka_unit_test(rotation_seals_everything_anew_in_the_course_of_calls),
         cmocka_unit_test(an_old_key_ends_with_what_is_sealed_under_it),
         cmocka_unit_test(what_is_open_is_sealed_anew_when_it_is_closed),
