@@ -32,8 +32,7 @@ void *smem_cache_alloc_guarded(struct smem_cache *cache, size_t size, unsigned a
     struct smem_guarded_bin *bin = &cache->guarded;
     if (size > cache->page || bin->count == 0)
         return NULL;
-    uint32_t chosen = smem_random_below(&smem_thread_self->random, bin->count),
-             last = --bin->count;
+    uint32_t chosen = smem_random_below(&cache->random, bin->count), last = --bin->count;
     struct smem_region *region = bin->regions[chosen];
     uint32_t slot = bin->slots[chosen];
     bin->regions[chosen] = bin->regions[last];
@@ -93,15 +92,23 @@ static void remember_run(struct smem_thread *thread, struct smem_cache *cache,
     thread->last = cache;
 }
 
-bool smem_cache_free_packed(struct smem_cache *cache, struct smem_packed packed,
-                            uint32_t word)
+static bool free_packed(struct smem_cache *cache, struct smem_packed packed)
 {
+    uint32_t word = atomic_load_explicit(packed.word, memory_order_relaxed);
     unsigned class = smem_word_class(word);
-    if (cache->counts[class] >= smem_size_classes[class].batch ||
-        !smem_packed_end(packed, smem_word_size(word), class, cache->canary != 0))
+    struct smem_bin *bin = &cache->bins[class];
+    if (!smem_word_is_live(word) || bin->count >= smem_size_classes[class].batch ||
+        !smem_packed_end(packed, smem_word_size(word), bin->stride, cache->canary != 0))
         return false;
-    smem_cache_put(cache, class, packed);
+    smem_bin_put(bin, packed);
     return true;
+}
+
+bool smem_cache_free_packed(struct smem_cache *cache, void *secret)
+{
+    uintptr_t offset = (uintptr_t)secret - cache->run.start;
+    smem_word *word = cache->run.words + (offset >> SMEM_UNIT_LOG2);
+    return free_packed(cache, (struct smem_packed){secret, word});
 }
 
 bool smem_cache_free_any(const securemem_arena *arena, void *secret)
@@ -120,27 +127,24 @@ bool smem_cache_free_any(const securemem_arena *arena, void *secret)
     unsigned class;
     if (!smem_packed_find(region, secret, &packed, &class))
         return false; /* also a guard, which the run has no page for */
-    uint32_t word = atomic_load_explicit(packed.word, memory_order_relaxed);
-    if (!smem_word_is_live(word))
-        return false;
     remember_run(thread, cache, region);
-    return smem_cache_free_packed(cache, packed, word);
+    return free_packed(cache, packed);
 }
 
 /* With the stripe held: gives back all but the last keep secrets of the class. */
 static void empty_class(struct smem_cache *cache, unsigned class, uint32_t keep)
 {
-    uint32_t count = cache->counts[class];
-    if (count <= keep)
+    struct smem_bin *bin = &cache->bins[class];
+    if (bin->count <= keep)
         return;
-    char **secrets = cache->secrets[class];
-    smem_word **words = cache->words[class];
-    uint32_t gone = count - keep;
+    char **secrets = bin->secrets;
+    smem_word **words = bin->words;
+    uint32_t gone = bin->count - keep;
     for (uint32_t i = 0; i < gone; i++)
         smem_packed_give(cache->arena, (struct smem_packed){secrets[i], words[i]});
     memmove(secrets, secrets + gone, keep * sizeof *secrets);
     memmove(words, words + gone, keep * sizeof *words);
-    cache->counts[class] = keep;
+    bin->count = keep;
 }
 
 /* With the stripe held: gives back what is cached of a living arena. */
@@ -160,7 +164,8 @@ static void empty(struct smem_cache *cache, const void **broken)
 /* What it had is gone, or was given back. */
 static void forget(struct smem_cache *cache)
 {
-    memset(cache->counts, 0, sizeof cache->counts);
+    for (unsigned i = 0; i < SMEM_SIZE_CLASSES; i++)
+        cache->bins[i].count = 0;
     cache->run.length = 0;
     cache->guarded.count = cache->guarded.room = 0;
     cache->arena = NULL;
@@ -241,6 +246,17 @@ static void lend(securemem_arena *arena, struct smem_cache *cache)
     arena->lent_bytes += cache->guarded.room * cache->page;
 }
 
+static void prepare_bins(struct smem_cache *cache)
+{
+    for (unsigned i = 0; i < SMEM_SIZE_CLASSES; i++) {
+        const struct smem_size_class *class = &smem_size_classes[i];
+        struct smem_bin *bin = &cache->bins[i];
+        bin->most = class->stride > SMEM_WIPE_BY_UNITS ? 0 : class->batch;
+        bin->stride = class->stride;
+        bin->live = smem_word_live(SMEM_WORD_LIVE, 0, 0, i);
+    }
+}
+
 /* With the stripe held: the thread's cache of the arena, or NULL. */
 static struct smem_cache *entered(securemem_arena *arena)
 {
@@ -253,9 +269,11 @@ static struct smem_cache *entered(securemem_arena *arena)
     if (cache->arena == NULL) {
         cache->life = atomic_load(&arena->life);
         cache->epoch = atomic_load(&arena->epoch);
+        cache->random = smem_random_next(&smem_thread_self->random);
         cache->page = smem_kernel_page_size();
         cache->canary = smem_packed_canary(&arena->options);
         cache->packed_below = smem_packed_below(&arena->options);
+        prepare_bins(cache);
         lend(arena, cache);
         cache->arena = arena;
     }
@@ -269,18 +287,17 @@ int smem_cache_take(securemem_arena *arena, unsigned class, struct smem_packed *
         int taken = smem_packed_take(arena, class, out, 1);
         return taken < 0 ? taken : 0;
     }
-    uint32_t *count = &cache->counts[class];
-    uint32_t most = smem_size_classes[class].batch;
-    if (*count == 0) {
+    struct smem_bin *bin = &cache->bins[class];
+    if (bin->count == 0) {
         struct smem_packed got[SMEM_BIN_MOST];
-        int taken = smem_packed_take(arena, class, got, most);
+        int taken = smem_packed_take(arena, class, got, smem_size_classes[class].batch);
         if (taken < 0)
             return taken;
         for (int i = 0; i < taken; i++)
-            smem_cache_put(cache, class, got[i]);
+            smem_bin_put(bin, got[i]);
     }
-    uint32_t last = --*count;
-    *out = (struct smem_packed){cache->secrets[class][last], cache->words[class][last]};
+    uint32_t last = --bin->count;
+    *out = (struct smem_packed){bin->secrets[last], bin->words[last]};
     return 0;
 }
 
@@ -291,10 +308,10 @@ void smem_cache_give(securemem_arena *arena, unsigned class, struct smem_packed 
         smem_packed_give(arena, packed);
         return;
     }
-    uint32_t count = cache->counts[class];
-    if (count >= smem_size_classes[class].batch)
-        empty_class(cache, class, count / 2);
-    smem_cache_put(cache, class, packed);
+    struct smem_bin *bin = &cache->bins[class];
+    if (bin->count >= smem_size_classes[class].batch)
+        empty_class(cache, class, bin->count / 2);
+    smem_bin_put(bin, packed);
 }
 
 void smem_cache_fill_guarded(securemem_arena *arena)
@@ -329,7 +346,7 @@ bool smem_cache_holds(const securemem_arena *arena)
     const struct smem_cache *cache = own(arena);
     uint32_t count = cache == NULL ? 0 : cache->guarded.count;
     for (unsigned i = 0; cache != NULL && i < SMEM_SIZE_CLASSES; i++)
-        count += cache->counts[i];
+        count += cache->bins[i].count;
     return count > 0;
 }
 
@@ -345,6 +362,7 @@ static void inherit_thread(void *object, void *context)
 {
     (void)context;
     struct smem_thread *thread = object;
+    thread->random = smem_random_seed();
     thread->last = &none;
     if (thread != smem_thread_self)
         smem_pool_give(&pool, thread);

@@ -43,19 +43,27 @@ struct smem_cache_run {
 };
 
 /*
- * Packed secrets by class. They are kept in two arrays: what is stored in halves and
+ * Packed secrets of a class. They are kept in two arrays: what is stored in halves and
  * loaded as one is slow to arrive.
  */
+struct smem_bin {
+    _Alignas(SMEM_CACHE_LINE) uint32_t count;
+    uint32_t most;   /* that may be freed without a call: 0 where a call wipes them */
+    uint32_t stride; /* of the class */
+    uint32_t live;   /* the word of one, but for its size */
+    char *secrets[SMEM_BIN_MOST];
+    smem_word *words[SMEM_BIN_MOST];
+};
+
 struct smem_cache {
-    securemem_arena *arena; /* NULL: not in use */
+    securemem_arena *arena; /* NULL: not in use, and the run has no length */
     uint64_t epoch, life;
+    uint64_t random;
     size_t page;
     size_t packed_below; /* the size that is too large to be packed; 0: all are guarded */
     size_t canary;       /* bytes of it behind a packed secret */
     struct smem_cache_run run; /* where the last secret was; no length: not known */
-    uint32_t counts[SMEM_SIZE_CLASSES];
-    char *secrets[SMEM_SIZE_CLASSES][SMEM_BIN_MOST];
-    smem_word *words[SMEM_SIZE_CLASSES][SMEM_BIN_MOST];
+    struct smem_bin bins[SMEM_SIZE_CLASSES];
     struct smem_guarded_bin guarded;
 };
 
@@ -65,7 +73,7 @@ struct smem_cache {
  */
 struct smem_thread {
     struct smem_pool_object object;
-    uint64_t random;
+    uint64_t random;         /* seeds its caches */
     struct smem_cache *last; /* of an arena of runs; never NULL */
     struct smem_cache *caches[SMEM_CACHES];
 };
@@ -77,11 +85,11 @@ static inline unsigned smem_cache_place(const securemem_arena *arena)
     return (unsigned)((uintptr_t)arena / SMEM_CACHE_LINE % SMEM_CACHES);
 }
 
-static inline bool smem_cache_is_current(const struct smem_cache *cache,
-                                         const securemem_arena *arena)
+/* Of a cache that is in use. */
+static inline bool smem_cache_is_current(const struct smem_cache *cache)
 {
-    return arena != NULL &&
-           cache->epoch == atomic_load_explicit(&arena->epoch, memory_order_relaxed);
+    return cache->epoch ==
+           atomic_load_explicit(&cache->arena->epoch, memory_order_relaxed);
 }
 
 /* The thread's cache of the arena, if it may be used as it is. */
@@ -89,83 +97,89 @@ static inline struct smem_cache *smem_cache_current(const struct smem_thread *th
                                                     const securemem_arena *arena)
 {
     struct smem_cache *cache = thread->caches[smem_cache_place(arena)];
-    return cache != NULL && cache->arena == arena && smem_cache_is_current(cache, arena)
+    return cache != NULL && arena != NULL && cache->arena == arena &&
+                   smem_cache_is_current(cache)
                ? cache
                : NULL;
 }
 
-static inline void smem_cache_put(struct smem_cache *cache, unsigned class,
-                                  struct smem_packed packed)
+static inline void smem_bin_put(struct smem_bin *bin, struct smem_packed packed)
 {
-    uint32_t at = cache->counts[class]++;
-    cache->secrets[class][at] = packed.secret;
-    cache->words[class][at] = packed.word;
+    uint32_t at = bin->count++;
+    bin->secrets[at] = packed.secret;
+    bin->words[at] = packed.word;
 }
 
-void *smem_cache_alloc_guarded(struct smem_cache *cache, size_t size,
-                               unsigned align_log2);
-
-/* A new secret out of the calling thread's cache, or NULL. */
-SMEM_FAST void *smem_cache_alloc(securemem_arena *arena, size_t size, unsigned align_log2)
+/* The calling thread's cache of the arena, if it may be used as it is; or NULL. */
+SMEM_FAST struct smem_cache *smem_cache_here(const securemem_arena *arena)
 {
-    struct smem_thread *thread = smem_thread_self;
-    if (thread == NULL)
-        return NULL;
-    struct smem_cache *cache = smem_cache_current(thread, arena);
-    if (cache == NULL)
-        return NULL;
-    if (size >= cache->packed_below)
-        return smem_cache_alloc_guarded(cache, size, align_log2);
+    const struct smem_thread *thread = smem_thread_self;
+    return thread == NULL ? NULL : smem_cache_current(thread, arena);
+}
+
+/* A new secret, of a size below packed_below, out of the cache; or NULL. */
+SMEM_FAST void *smem_cache_alloc_packed(struct smem_cache *cache, size_t size,
+                                        unsigned align_log2)
+{
     unsigned class = smem_class_of(size + cache->canary);
-    uint32_t count = cache->counts[class];
+    struct smem_bin *bin = &cache->bins[class];
+    uint32_t count = bin->count;
     if (align_log2 > SMEM_UNIT_LOG2 || count == 0)
         return NULL;
     uint32_t recent = count < SMEM_RECENT ? count : SMEM_RECENT;
-    uint32_t chosen = count - 1 - smem_random_below(&thread->random, recent);
-    struct smem_packed packed = {cache->secrets[class][chosen],
-                                 cache->words[class][chosen]};
-    cache->counts[class] = --count;
-    cache->secrets[class][chosen] = cache->secrets[class][count];
-    cache->words[class][chosen] = cache->words[class][count];
-    smem_packed_begin(packed, size, 0, class, cache->canary != 0);
+    uint32_t chosen = count - 1 - smem_random_below(&cache->random, recent);
+    struct smem_packed packed = {bin->secrets[chosen], bin->words[chosen]};
+    bin->count = --count;
+    bin->secrets[chosen] = bin->secrets[count];
+    bin->words[chosen] = bin->words[count];
+    smem_packed_begin(packed, size, bin->stride, bin->live | (uint32_t)size,
+                      cache->canary != 0);
     return packed.secret;
 }
 
+/* The same for a size that is not packed. */
+void *smem_cache_alloc_guarded(struct smem_cache *cache, size_t size,
+                               unsigned align_log2);
+
 /*
- * Frees a secret of that arena (NULL: of any) into the calling thread's cache, if all is
- * well with it. False, with nothing changed, if not.
+ * The cache that knows the run where this thread freed its last packed secret, if this one,
+ * of that arena (NULL: of any), would lie there too; or NULL.
  */
-bool smem_cache_free_any(const securemem_arena *arena, void *secret);
-
-/* The same for a packed secret that was found, in an arena that the cache is of. */
-bool smem_cache_free_packed(struct smem_cache *cache, struct smem_packed packed,
-                            uint32_t word);
-
-/* The same for a packed secret where this thread freed its last one. */
-SMEM_FAST bool smem_cache_free(const securemem_arena *arena, void *secret)
+SMEM_FAST struct smem_cache *smem_cache_find(const securemem_arena *arena,
+                                             const void *secret)
 {
     const struct smem_thread *thread = smem_thread_self;
     if (thread == NULL)
-        return false;
+        return NULL;
     struct smem_cache *cache = thread->last;
-    const struct smem_cache_run *run = &cache->run;
-    uintptr_t offset = (uintptr_t)secret - run->start;
-    if (offset >= run->length || !smem_cache_is_current(cache, cache->arena) ||
-        (arena != NULL && arena != cache->arena))
-        return false;
-    struct smem_packed packed = {secret, run->words + (offset >> SMEM_UNIT_LOG2)};
+    uintptr_t offset = (uintptr_t)secret - cache->run.start;
+    bool here = offset < cache->run.length && offset % SMEM_UNIT == 0 &&
+                (arena == NULL || arena == cache->arena);
+    return here && smem_cache_is_current(cache) ? cache : NULL;
+}
+
+/*
+ * Frees a packed secret of that run into the cache, if all is well with it. False, with
+ * nothing changed, if not, or if it takes a call to wipe it.
+ */
+SMEM_FAST bool smem_cache_free_small(struct smem_cache *cache, void *secret)
+{
+    uintptr_t offset = (uintptr_t)secret - cache->run.start;
+    struct smem_packed packed = {secret, cache->run.words + (offset >> SMEM_UNIT_LOG2)};
     uint32_t word = atomic_load_explicit(packed.word, memory_order_relaxed);
-    unsigned class = smem_word_class(word);
-    if (offset % SMEM_UNIT != 0 || !smem_word_is_live(word))
+    struct smem_bin *bin = &cache->bins[smem_word_class(word)];
+    if (!smem_word_is_live(word) || bin->count >= bin->most ||
+        !smem_packed_end(packed, smem_word_size(word), bin->stride, cache->canary != 0))
         return false;
-    if (smem_size_classes[class].stride > SMEM_WIPE_BY_UNITS)
-        return smem_cache_free_packed(cache, packed, word);
-    if (cache->counts[class] >= smem_size_classes[class].batch ||
-        !smem_packed_end(packed, smem_word_size(word), class, cache->canary != 0))
-        return false;
-    smem_cache_put(cache, class, packed);
+    smem_bin_put(bin, packed);
     return true;
 }
+
+/* The same, whatever it takes. */
+bool smem_cache_free_packed(struct smem_cache *cache, void *secret);
+
+/* The same for any secret of that arena (NULL: of any), wherever it is. */
+bool smem_cache_free_any(const securemem_arena *arena, void *secret);
 
 /*
  * Before the stripe of the arena is taken: gives the thread a place to cache the arena's

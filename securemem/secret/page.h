@@ -242,31 +242,36 @@ static inline bool smem_packed_intact(const char *secret, size_t size, size_t st
 static inline void smem_packed_wipe(char *start, size_t length)
 {
     typedef uint64_t unit __attribute__((vector_size(16)));
+    volatile unit *units = (volatile unit *)(void *)start;
+    size_t count = length / sizeof *units;
     if (length > SMEM_WIPE_BY_UNITS) {
         memset(start, 0, length);
         __asm__ volatile("" : : "r"(start) : "memory");
         return;
     }
-    for (size_t at = 0; at < length; at += sizeof(unit))
-        *(volatile unit *)(void *)(start + at) = (unit){0};
+    if (count < 4) { /* of 1 to 3, some twice: that is less than to ask which */
+        units[0] = units[count / 2] = units[count - 1] = (unit){0};
+        return;
+    }
+    volatile unit *last = units + count - 4;
+    for (; units < last; units += 4)
+        units[0] = units[1] = units[2] = units[3] = (unit){0};
+    last[0] = last[1] = last[2] = last[3] = (unit){0};
 }
 
-/* A cached secret becomes live, with its canary. */
+/* A cached secret becomes live, with its canary and the word of a live one. */
 static inline void smem_packed_begin(struct smem_packed packed, size_t size,
-                                     unsigned align_log2, unsigned class, bool canary)
+                                     size_t stride, uint32_t word, bool canary)
 {
     if (canary)
-        smem_packed_mark(packed.secret, size, smem_size_classes[class].stride);
-    atomic_store_explicit(packed.word,
-                          smem_word_live(SMEM_WORD_LIVE, size, align_log2, class),
-                          memory_order_release);
+        smem_packed_mark(packed.secret, size, stride);
+    atomic_store_explicit(packed.word, word, memory_order_release);
 }
 
 /* A live secret becomes cached, wiped. False, with nothing changed, if its canary is not. */
-static inline bool smem_packed_end(struct smem_packed packed, size_t size, unsigned class,
+static inline bool smem_packed_end(struct smem_packed packed, size_t size, size_t stride,
                                    bool canary)
 {
-    size_t stride = smem_size_classes[class].stride;
     if (canary && !smem_packed_intact(packed.secret, size, stride))
         return false;
     /*

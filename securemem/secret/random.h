@@ -23,11 +23,16 @@ static inline uint64_t smem_random_seed(void)
     return seed;
 }
 
-/* A number below the limit (the generator of Knuth's MMIX, its high half). */
+/* The generator of Knuth's MMIX. */
+static inline uint64_t smem_random_next(uint64_t *state)
+{
+    return *state = *state * 6364136223846793005U + 1442695040888963407U;
+}
+
+/* A number below the limit, out of the high half. */
 static inline uint32_t smem_random_below(uint64_t *state, uint32_t limit)
 {
-    *state = *state * 6364136223846793005U + 1442695040888963407U;
-    return (uint32_t)((*state >> 32) * limit >> 32);
+    return (uint32_t)((smem_random_next(state) >> 32) * limit >> 32);
 }
 
 #endif

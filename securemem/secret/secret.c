@@ -59,7 +59,8 @@ static int make_packed(securemem_arena *arena, size_t size, unsigned align_log2,
         smem_packed_give(arena, packed);
         return result;
     }
-    smem_packed_begin(packed, size, align_log2, class, canary);
+    smem_packed_begin(packed, size, smem_size_classes[class].stride,
+                      smem_word_live(SMEM_WORD_LIVE, size, align_log2, class), canary);
     *out = (struct smem_place){.region = region, .slot = slot, .packed = packed};
     return shut(out);
 }
@@ -129,11 +130,11 @@ static void end_packed(struct smem_place place, const void **broken)
         return; /* behind its door it stays as it is, until the arena is destroyed */
     unsigned class = smem_packed_class(place.region, place.slot);
     bool canary = smem_packed_canary(&place.region->options) != 0;
-    size_t size = smem_place_size(&place);
-    if (!smem_packed_end(packed, size, class, canary)) {
-        if (!smem_packed_was_wiped(packed.secret, size, smem_size_classes[class].stride))
+    size_t size = smem_place_size(&place), stride = smem_size_classes[class].stride;
+    if (!smem_packed_end(packed, size, stride, canary)) {
+        if (!smem_packed_was_wiped(packed.secret, size, stride))
             *broken = packed.secret;
-        (void)smem_packed_end(packed, size, class, false);
+        (void)smem_packed_end(packed, size, stride, false);
     }
     if (!smem_packed_is_last(place.region, place.slot))
         (void)smem_door_shut(place.region, place.slot); /* refused, it is reported so */
@@ -169,7 +170,9 @@ static void *refuse(int result)
     return NULL;
 }
 
-static void *make(securemem_arena *arena, size_t size, unsigned align_log2)
+/* Apart, as all that is not steady, so that the fast ways save no registers. */
+__attribute__((noinline)) static void *make(securemem_arena *arena, size_t size,
+                                            unsigned align_log2)
 {
     smem_cache_prepare(arena);
     if (!smem_arena_acquire(arena))
@@ -190,9 +193,22 @@ static void *make(securemem_arena *arena, size_t size, unsigned align_log2)
     return smem_place_secret(&place);
 }
 
-static void *alloc(securemem_arena *arena, size_t size, unsigned align_log2)
+__attribute__((noinline)) static void *make_guarded(struct smem_cache *cache,
+                                                    securemem_arena *arena, size_t size,
+                                                    unsigned align_log2)
 {
-    void *secret = smem_cache_alloc(arena, size, align_log2);
+    void *secret = smem_cache_alloc_guarded(cache, size, align_log2);
+    return secret != NULL ? secret : make(arena, size, align_log2);
+}
+
+SMEM_FAST void *alloc(securemem_arena *arena, size_t size, unsigned align_log2)
+{
+    struct smem_cache *cache = smem_cache_here(arena);
+    if (cache == NULL)
+        return make(arena, size, align_log2);
+    if (size >= cache->packed_below)
+        return make_guarded(cache, arena, size, align_log2);
+    void *secret = smem_cache_alloc_packed(cache, size, align_log2);
     return secret != NULL ? secret : make(arena, size, align_log2);
 }
 
@@ -259,26 +275,47 @@ static void release(const securemem_arena *arena, void *secret)
         smem_misuse(SECUREMEM_MISUSE_CANARY, broken);
 }
 
-/* Whatever it is, and wherever; apart, so that the fast way saves no registers. */
-__attribute__((noinline)) static void free_any(const securemem_arena *arena, void *secret)
+/* The same, for a caller whose errno stays. */
+static void release_quietly(const securemem_arena *arena, void *secret)
 {
-    if (smem_cache_free_any(arena, secret))
-        return;
     int saved_errno = errno;
     release(arena, secret);
     errno = saved_errno;
 }
 
+__attribute__((noinline)) static void free_any(const securemem_arena *arena, void *secret)
+{
+    if (!smem_cache_free_any(arena, secret))
+        release_quietly(arena, secret);
+}
+
+__attribute__((noinline)) static void free_packed(struct smem_cache *cache, void *secret)
+{
+    if (!smem_cache_free_packed(cache, secret))
+        release_quietly(NULL, secret);
+}
+
 void securemem_free(void *secret)
 {
-    if (secret != NULL && !smem_cache_free(NULL, secret))
+    if (secret == NULL)
+        return;
+    struct smem_cache *cache = smem_cache_find(NULL, secret);
+    if (cache == NULL)
         free_any(NULL, secret);
+    else if (!smem_cache_free_small(cache, secret))
+        free_packed(cache, secret);
 }
 
 void securemem_arena_free(securemem_arena *arena, void *secret)
 {
-    if (secret == NULL || (arena != NULL && smem_cache_free(arena, secret)))
+    if (secret == NULL)
         return;
+    struct smem_cache *cache = arena == NULL ? NULL : smem_cache_find(arena, secret);
+    if (cache != NULL) {
+        if (!smem_cache_free_small(cache, secret))
+            free_packed(cache, secret);
+        return;
+    }
     if (!smem_arena_acquire(arena)) {
         smem_misuse(SECUREMEM_MISUSE_NOT_AN_ARENA, arena);
         return;
