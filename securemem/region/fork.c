@@ -11,6 +11,7 @@
 #include "region/inherit.h"
 #include "region/keys.h"
 #include "region/locks.h"
+#include "region/visit.h"
 
 static atomic_uint no_marker = 1;
 atomic_uint *_Atomic smem_fork_marker = &no_marker;
@@ -49,8 +50,8 @@ static void recover(void)
 {
     smem_epoch_advance();
     smem_budget_reset_charges();
-    bool visited = smem_region_is_visited();
-    smem_region_forget_visitors();
+    bool visited = smem_visit_is_on();
+    smem_visit_forget();
     uint32_t keys = smem_keys_all(), rights = smem_rights_open(keys);
     smem_region_each(inherit, &visited);
     smem_rights_restore(keys, rights);
@@ -108,6 +109,7 @@ int smem_fork_ready(void)
         result = smem_kernel_at_fork(smem_lock_all, smem_unlock_all, in_child);
         if (result == 0) {
             make_marker();
+            smem_visit_ready();
             atomic_store_explicit(&registered, true, memory_order_release);
         }
     }

@@ -11,10 +11,10 @@
 #include "region/locks.h"
 #include "region/registry.h"
 #include "region/secretmem.h"
+#include "region/visit.h"
 
 static struct smem_pool pool = {.object_size = sizeof(struct smem_region),
                                 .lasting = offsetof(struct smem_region, next)};
-static atomic_int visitors;
 
 /*
  * Emulators accept every advice and do nothing (qemu-user 7.2 gives 0 for any number). Who
@@ -276,7 +276,7 @@ give:
 static int unmap(struct smem_region *region)
 {
     atomic_store(&region->object.state, SMEM_REGION_ENDING);
-    while (smem_region_is_visited())
+    while (smem_visit_is_on())
         smem_kernel_yield();
     int result = smem_kernel_unmap(region->base, region->length);
     if (result == 0) {
@@ -351,26 +351,9 @@ static void visit_live(void *object, void *context)
 void smem_region_each(void (*visit)(struct smem_region *region, void *context),
                       void *context)
 {
-    atomic_fetch_add(&visitors, 1);
+    smem_visit_begin();
     smem_pool_each(&pool, visit_live, &(struct visit){visit, context});
-    atomic_fetch_sub(&visitors, 1);
-}
-
-bool smem_region_is_visited(void)
-{
-    return atomic_load(&visitors) != 0;
-}
-
-void smem_slot_end(struct smem_region *region, uint32_t slot, enum smem_slot_state state)
-{
-    atomic_store(&region->slots[slot].state, (unsigned char)state);
-    while (smem_region_is_visited())
-        smem_kernel_yield();
-}
-
-void smem_region_forget_visitors(void)
-{
-    atomic_store(&visitors, 0);
+    smem_visit_end();
 }
 
 bool smem_region_is_used(const struct smem_region *region, const char *address)

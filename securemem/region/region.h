@@ -231,18 +231,6 @@ void smem_region_bring_in(struct smem_region *region);
 void smem_region_each(void (*visit)(struct smem_region *region, void *context),
                       void *context);
 
-/* Whether a visitor is at work. */
-bool smem_region_is_visited(void);
-
-/*
- * A slot stops to be LIVE; waits for visitors, who may have seen it so, with its size and
- * its access.
- */
-void smem_slot_end(struct smem_region *region, uint32_t slot, enum smem_slot_state state);
-
-/* In a forked child: visitors of other threads were not inherited. */
-void smem_region_forget_visitors(void);
-
 /* Whether the address lies on the data pages of a slot that was handed out or is IDLE. */
 bool smem_region_is_used(const struct smem_region *region, const char *address);
 

@@ -9,6 +9,7 @@
 #include "region/memlock.h"
 #include "region/registry.h"
 #include "region/secretmem.h"
+#include "region/visit.h"
 
 static void push(struct smem_region *region, uint32_t *head, uint32_t slot)
 {
@@ -224,7 +225,7 @@ void smem_region_keep(struct smem_region *region, uint32_t slot)
 {
     if (region->secrets == NULL)
         smem_registry_remember_freed(smem_slot_secret(region, slot));
-    smem_slot_end(region, slot, SMEM_SLOT_IDLE);
+    smem_slot_end(&region->slots[slot], SMEM_SLOT_IDLE);
     push(region, &region->idle_head, slot);
     region->idle++;
     region->live--;

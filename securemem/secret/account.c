@@ -85,8 +85,8 @@ int smem_account_end(securemem_arena *arena, struct smem_region *region)
         list(arena, region); /* retired, for another try */
         return result;
     }
-    if (class == SMEM_RUNS)
-        smem_account_renew_epoch(arena); /* threads may know the run */
+    if (class == SMEM_RUNS || class == 1)
+        smem_account_renew_epoch(arena); /* threads may know the run, or the row */
     arena->held_bytes -= held_bytes;
     arena->idle_bytes -= idle_bytes;
     arena->class_capacity[class] -= capacity;

@@ -27,59 +27,6 @@ static SMEM_THREAD_LOCAL bool ended; /* its destructor has run */
 
 static struct smem_thread_key key;
 
-void *smem_cache_alloc_guarded(struct smem_cache *cache, size_t size, unsigned align_log2)
-{
-    struct smem_guarded_bin *bin = &cache->guarded;
-    if (size > cache->page || bin->count == 0)
-        return NULL;
-    uint32_t chosen = smem_random_below(&cache->random, bin->count), last = --bin->count;
-    struct smem_region *region = bin->regions[chosen];
-    uint32_t slot = bin->slots[chosen];
-    bin->regions[chosen] = bin->regions[last];
-    bin->slots[chosen] = bin->slots[last];
-    smem_canary_move(region, slot, size, align_log2);
-    smem_slot_set_state(region, slot, SMEM_SLOT_LIVE);
-    return smem_slot_secret(region, slot);
-}
-
-static void put_guarded(struct smem_guarded_bin *bin, struct smem_region *region,
-                        uint32_t slot)
-{
-    smem_slot_end(region, slot, SMEM_SLOT_CACHED);
-    bin->regions[bin->count] = region;
-    bin->slots[bin->count++] = slot;
-}
-
-/* Whether a slot may be used again as it is: locked, open to writing, of this process. */
-static bool is_plain(const struct smem_region *region, uint32_t slot, const void *secret)
-{
-    const struct smem_slot *s = &region->slots[slot];
-    return smem_slot_state(region, slot) == SMEM_SLOT_LIVE &&
-           secret == smem_slot_secret(region, slot) &&
-           atomic_load_explicit(&s->access, memory_order_relaxed) == SMEM_ACCESS_WRITE &&
-           s->resting_access == SMEM_ACCESS_WRITE && s->open_scopes == 0 &&
-           s->epoch == smem_epoch() &&
-           (s->locked || region->options.lock == SECUREMEM_OFF);
-}
-
-static bool free_guarded(struct smem_cache *cache, struct smem_region *region,
-                         void *secret)
-{
-    struct smem_guarded_bin *bin = &cache->guarded;
-    if (region->guard_bytes == 0 || region->slot_bytes != region->page ||
-        bin->count >= bin->room)
-        return false;
-    /* A page and a guard; a slot of size 0 begins at its guard. */
-    size_t offset = (size_t)((char *)secret - region->base) - region->lead_bytes;
-    uint32_t slot = (uint32_t)(offset >> (region->page_log2 + 1));
-    if (slot >= region->capacity || !is_plain(region, slot, secret) ||
-        !smem_canary_near(region, slot))
-        return false;
-    smem_canary_wipe(region, slot);
-    put_guarded(bin, region, slot);
-    return true;
-}
-
 /* The run becomes the one that the thread looks at first. */
 static void remember_run(struct smem_thread *thread, struct smem_cache *cache,
                          const struct smem_region *region)
@@ -98,7 +45,8 @@ static bool free_packed(struct smem_cache *cache, struct smem_packed packed)
     unsigned class = smem_word_class(word);
     struct smem_bin *bin = &cache->bins[class];
     if (!smem_word_is_live(word) || bin->count >= smem_size_classes[class].batch ||
-        !smem_packed_end(packed, smem_word_size(word), bin->stride, cache->canary != 0))
+        !smem_packed_end(packed, smem_word_size(word), bin->stride, cache->canary != 0,
+                         smem_clear))
         return false;
     smem_bin_put(bin, packed);
     return true;
@@ -111,18 +59,31 @@ bool smem_cache_free_packed(struct smem_cache *cache, void *secret)
     return free_packed(cache, (struct smem_packed){secret, word});
 }
 
+/* Whether an address lies on a slot, or the guard behind one, of the row. */
+static bool is_in_row(const struct smem_cache *cache, const void *address)
+{
+    return (uintptr_t)address - cache->row.start < cache->row.length;
+}
+
 bool smem_cache_free_any(const securemem_arena *arena, void *secret)
 {
     struct smem_thread *thread = smem_thread_self;
+    if (thread == NULL)
+        return false;
+    struct smem_cache *last = thread->last_guarded;
+    if (is_in_row(last, secret) && (arena == NULL || arena == last->arena) &&
+        smem_cache_is_current(last))
+        return smem_cache_free_guarded(last, secret);
     struct smem_region *region = smem_registry_find(secret);
-    if (thread == NULL || region == NULL || (arena != NULL && arena != region->owner) ||
+    if (region == NULL || (arena != NULL && arena != region->owner) ||
         atomic_load(&region->object.state) != SMEM_REGION_LIVE)
         return false;
     struct smem_cache *cache = smem_cache_current(thread, region->owner);
     if (cache == NULL)
         return false;
     if (region->kind != SMEM_RUN)
-        return free_guarded(cache, region, secret);
+        return smem_cache_remember_row(cache, region) && is_in_row(cache, secret) &&
+               smem_cache_free_guarded(cache, secret);
     struct smem_packed packed;
     unsigned class;
     if (!smem_packed_find(region, secret, &packed, &class))
@@ -154,8 +115,8 @@ static void empty(struct smem_cache *cache, const void **broken)
         empty_class(cache, i, 0);
     struct smem_guarded_bin *bin = &cache->guarded;
     while (bin->count > 0) {
-        struct smem_region *region = bin->regions[--bin->count];
-        uint32_t slot = bin->slots[bin->count];
+        struct smem_region *region = smem_registry_find(bin->pages[--bin->count]);
+        uint32_t slot = (uint32_t)(bin->slots[bin->count] - region->slots);
         if (smem_arena_wipe_slot(region, slot, broken) == 0)
             smem_arena_give_slot(cache->arena, region, slot);
     }
@@ -166,7 +127,7 @@ static void forget(struct smem_cache *cache)
 {
     for (unsigned i = 0; i < SMEM_SIZE_CLASSES; i++)
         cache->bins[i].count = 0;
-    cache->run.length = 0;
+    cache->run.length = cache->row.length = 0;
     cache->guarded.count = cache->guarded.room = 0;
     cache->arena = NULL;
 }
@@ -208,7 +169,7 @@ static struct smem_thread *begin_thread(void)
         return NULL;
     struct smem_thread *thread = object;
     thread->random = smem_random_seed();
-    thread->last = &none;
+    thread->last = thread->last_guarded = &none;
     if (!smem_thread_key_set(&key, end_thread, thread)) {
         smem_pool_give(&pool, thread);
         return NULL;
@@ -251,7 +212,7 @@ static void prepare_bins(struct smem_cache *cache)
     for (unsigned i = 0; i < SMEM_SIZE_CLASSES; i++) {
         const struct smem_size_class *class = &smem_size_classes[i];
         struct smem_bin *bin = &cache->bins[i];
-        bin->most = class->stride > SMEM_WIPE_BY_UNITS ? 0 : class->batch;
+        bin->most = class->stride > SMEM_BRIEF_MOST ? 0 : class->batch;
         bin->stride = class->stride;
         bin->live = smem_word_live(SMEM_WORD_LIVE, 0, 0, i);
     }
@@ -271,6 +232,9 @@ static struct smem_cache *entered(securemem_arena *arena)
         cache->epoch = atomic_load(&arena->epoch);
         cache->random = smem_random_next(&smem_thread_self->random);
         cache->page = smem_kernel_page_size();
+        cache->page_log2 = (unsigned)__builtin_ctzl(cache->page);
+        cache->forks = smem_epoch();
+        cache->unlocked = arena->options.lock == SECUREMEM_OFF;
         cache->canary = smem_packed_canary(&arena->options);
         cache->packed_below = smem_packed_below(&arena->options);
         prepare_bins(cache);
@@ -325,7 +289,7 @@ void smem_cache_fill_guarded(securemem_arena *arena)
     while (bin->count < bin->room / 2 &&
            smem_arena_take_idle_page(arena, &region, &slot) == 0) {
         smem_canary_write(region, slot); /* of size 0: everywhere */
-        put_guarded(bin, region, slot);
+        smem_cache_put_guarded(cache, &region->slots[slot], smem_slot_data(region, slot));
     }
 }
 
@@ -363,7 +327,7 @@ static void inherit_thread(void *object, void *context)
     (void)context;
     struct smem_thread *thread = object;
     thread->random = smem_random_seed();
-    thread->last = &none;
+    thread->last = thread->last_guarded = &none;
     if (thread != smem_thread_self)
         smem_pool_give(&pool, thread);
 }

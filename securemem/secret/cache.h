@@ -32,8 +32,14 @@
 /* Slots of one page: CACHED, with canary everywhere but where their last secret was. */
 struct smem_guarded_bin {
     uint32_t count, room; /* room is lent by the arena, out of what it may keep idle */
-    struct smem_region *regions[SMEM_GUARDED_MOST];
-    uint32_t slots[SMEM_GUARDED_MOST];
+    struct smem_slot *slots[SMEM_GUARDED_MOST];
+    char *pages[SMEM_GUARDED_MOST];
+};
+
+/* A region of the arena with slots of one page: what is needed of it to free a secret. */
+struct smem_cache_row {
+    uintptr_t start, length; /* of its slots, with their guards */
+    struct smem_slot *slots;
 };
 
 /* A run of the arena: what is needed of it to free a secret on one of its pages. */
@@ -56,13 +62,17 @@ struct smem_bin {
 };
 
 struct smem_cache {
-    securemem_arena *arena; /* NULL: not in use, and the run has no length */
+    securemem_arena *arena; /* NULL: not in use, and run and row have no length */
     uint64_t epoch, life;
     uint64_t random;
     size_t page;
+    unsigned page_log2;
+    uint32_t forks;      /* smem_epoch() */
+    bool unlocked;       /* the arena locks nothing */
     size_t packed_below; /* the size that is too large to be packed; 0: all are guarded */
     size_t canary;       /* bytes of it behind a packed secret */
     struct smem_cache_run run; /* where the last secret was; no length: not known */
+    struct smem_cache_row row; /* the same of guarded ones */
     struct smem_bin bins[SMEM_SIZE_CLASSES];
     struct smem_guarded_bin guarded;
 };
@@ -73,8 +83,8 @@ struct smem_cache {
  */
 struct smem_thread {
     struct smem_pool_object object;
-    uint64_t random;         /* seeds its caches */
-    struct smem_cache *last; /* of an arena of runs; never NULL */
+    uint64_t random;                        /* seeds its caches */
+    struct smem_cache *last, *last_guarded; /* those with run and row; never NULL */
     struct smem_cache *caches[SMEM_CACHES];
 };
 
@@ -169,7 +179,8 @@ SMEM_FAST bool smem_cache_free_small(struct smem_cache *cache, void *secret)
     uint32_t word = atomic_load_explicit(packed.word, memory_order_relaxed);
     struct smem_bin *bin = &cache->bins[smem_word_class(word)];
     if (!smem_word_is_live(word) || bin->count >= bin->most ||
-        !smem_packed_end(packed, smem_word_size(word), bin->stride, cache->canary != 0))
+        !smem_packed_end(packed, smem_word_size(word), bin->stride, cache->canary != 0,
+                         smem_clear_brief))
         return false;
     smem_bin_put(bin, packed);
     return true;
@@ -178,8 +189,17 @@ SMEM_FAST bool smem_cache_free_small(struct smem_cache *cache, void *secret)
 /* The same, whatever it takes. */
 bool smem_cache_free_packed(struct smem_cache *cache, void *secret);
 
+/* The same for a guarded secret of the row. */
+bool smem_cache_free_guarded(struct smem_cache *cache, void *secret);
+
 /* The same for any secret of that arena (NULL: of any), wherever it is. */
 bool smem_cache_free_any(const securemem_arena *arena, void *secret);
+
+/* The region becomes the row where this thread looks first; false where it is none. */
+bool smem_cache_remember_row(struct smem_cache *cache, const struct smem_region *region);
+
+/* A LIVE slot, wiped as smem_cache_alloc_guarded expects it, into a bin with room. */
+void smem_cache_put_guarded(struct smem_cache *cache, struct smem_slot *slot, char *page);
 
 /*
  * Before the stripe of the arena is taken: gives the thread a place to cache the arena's

@@ -13,9 +13,6 @@
 #define PATTERN_BYTES sizeof(uint64_t)
 #define NOT_ZERO      0x5a
 
-/* An overrun that goes backwards meets these first. */
-#define NEAR_BYTES 64
-
 uint64_t smem_canary_key[2];
 static unsigned char key[crypto_shorthash_KEYBYTES];
 static atomic_bool ready;
@@ -138,41 +135,18 @@ bool smem_canary_intact(const struct smem_region *region, uint32_t slot)
            filled(after_secret(region, slot), data + region->slot_bytes, word);
 }
 
-bool smem_canary_near(const struct smem_region *region, uint32_t slot)
+bool smem_canary_near(const struct smem_slot *slot, const char *page, const char *secret,
+                      const char *end)
 {
-    uint64_t word = region->slots[slot].canary;
-    const char *data = smem_slot_data(region, slot);
-    const char *secret = smem_slot_secret(region, slot);
-    const char *after = after_secret(region, slot), *end = data + region->slot_bytes;
-    if (after != end && !filled(after, end, word))
-        return false;
-    if (secret - data < NEAR_BYTES)
-        return filled(data, secret, word);
-    uint64_t expected = word_at(secret, word), differ = 0;
-    for (size_t at = PATTERN_BYTES; at <= NEAR_BYTES; at += PATTERN_BYTES)
-        differ |= load(secret - at) ^ expected;
-    return differ == 0;
+    size_t size = atomic_load_explicit(&slot->size, memory_order_relaxed);
+    const char *near =
+        secret - page < (ptrdiff_t)SMEM_CANARY_NEAR ? page : secret - SMEM_CANARY_NEAR;
+    return filled(secret + size, end, slot->canary) && filled(near, secret, slot->canary);
 }
 
-void smem_canary_wipe(struct smem_region *region, uint32_t slot)
+void smem_canary_move(const struct smem_slot *slot, char *old, size_t old_size, char *now,
+                      size_t size)
 {
-    char *secret = smem_slot_secret(region, slot);
-    memset(secret, 0,
-           atomic_load_explicit(&region->slots[slot].size, memory_order_relaxed));
-    __asm__ volatile("" : : "r"(secret) : "memory"); /* it may not be left out */
-}
-
-void smem_canary_move(struct smem_region *region, uint32_t slot, size_t size,
-                      unsigned align_log2)
-{
-    struct smem_slot *s = &region->slots[slot];
-    if (atomic_load_explicit(&s->size, memory_order_relaxed) == size &&
-        atomic_load_explicit(&s->align_log2, memory_order_relaxed) == align_log2)
-        return;
-    char *last = smem_slot_secret(region, slot);
-    fill(last, after_secret(region, slot), s->canary);
-    atomic_store_explicit(&s->size, size, memory_order_relaxed);
-    atomic_store_explicit(&s->align_log2, (unsigned char)align_log2,
-                          memory_order_relaxed);
-    memset(smem_slot_secret(region, slot), 0, size);
+    fill(old, old + old_size, slot->canary);
+    memset(now, 0, size);
 }

@@ -7,6 +7,7 @@
 #ifndef SMEM_CANARY_H
 #define SMEM_CANARY_H
 
+#include <limits.h>
 #include <string.h>
 
 #include "region/region.h"
@@ -44,17 +45,34 @@ void smem_canary_write(struct smem_region *region, uint32_t slot);
 /* Whether they are intact; the slot is readable. */
 bool smem_canary_intact(const struct smem_region *region, uint32_t slot);
 
-/* The same of the bytes behind the secret, and the last ones before it. */
-bool smem_canary_near(const struct smem_region *region, uint32_t slot);
+/* An overrun that goes backwards meets these first. */
+#define SMEM_CANARY_NEAR 64U
 
-/* Overwrites the secret alone, in a slot whose canaries stay. */
-void smem_canary_wipe(struct smem_region *region, uint32_t slot);
+/* Whether so many bytes before an address are the pattern. */
+static inline bool smem_canary_before(const char *address, uint64_t pattern)
+{
+    typedef uint64_t pair __attribute__((vector_size(16), aligned(1)));
+    const pair *before = (const pair *)(const void *)(address - SMEM_CANARY_NEAR);
+    unsigned bits = (unsigned)((uintptr_t)address % sizeof pattern) * CHAR_BIT;
+    uint64_t turned = pattern >> bits | pattern << ((64 - bits) % 64);
+    pair expected = {turned, turned};
+    pair differ = (before[0] ^ expected) | (before[1] ^ expected) |
+                  (before[2] ^ expected) | (before[3] ^ expected);
+    return (differ[0] | differ[1]) == 0;
+}
 
 /*
- * Gives a slot whose secret was wiped by smem_canary_wipe, and whose canaries stayed, a
- * size and alignment: zeros there, and canary where the last one was.
+ * Whether the bytes of a page behind the secret, and up to SMEM_CANARY_NEAR before it, are
+ * intact.
  */
-void smem_canary_move(struct smem_region *region, uint32_t slot, size_t size,
-                      unsigned align_log2);
+bool smem_canary_near(const struct smem_slot *slot, const char *page, const char *secret,
+                      const char *end);
+
+/*
+ * Gives a page whose secret of another size or place was wiped, and whose canaries stayed,
+ * its new one: canary where the old one was, zeros where the new one is.
+ */
+void smem_canary_move(const struct smem_slot *slot, char *old, size_t old_size, char *now,
+                      size_t size);
 
 #endif

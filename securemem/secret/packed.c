@@ -167,7 +167,7 @@ static void inherit_one(void *context, struct smem_packed packed, uint32_t word,
                               smem_word_align_log2(word), class);
         atomic_store_explicit(packed.word, word, memory_order_relaxed);
     } else if (smem_word_state(word) == SMEM_WORD_CACHED) {
-        smem_packed_wipe(packed.secret, stride); /* its thread may have been about to */
+        smem_clear(packed.secret, stride); /* its thread may have been about to */
         atomic_store_explicit(packed.word, smem_word_of(SMEM_WORD_FREE),
                               memory_order_relaxed);
         page->bits[index / 64] |= (uint64_t)1 << index % 64;

@@ -27,10 +27,8 @@
 
 #include "region/registry.h"
 #include "secret/canary.h"
+#include "secret/clear.h"
 #include "secret/sizes.h"
-
-/* Up to so many bytes a loop is as fast as a call, and saves the saving of registers. */
-#define SMEM_WIPE_BY_UNITS 288U
 
 typedef _Atomic uint32_t smem_word;
 
@@ -238,27 +236,6 @@ static inline bool smem_packed_intact(const char *secret, size_t size, size_t st
     return (last == pattern) & (first == smem_turned(pattern, size));
 }
 
-/* Direct stores, which the compiler may not leave out; length is a multiple of 16. */
-static inline void smem_packed_wipe(char *start, size_t length)
-{
-    typedef uint64_t unit __attribute__((vector_size(16)));
-    volatile unit *units = (volatile unit *)(void *)start;
-    size_t count = length / sizeof *units;
-    if (length > SMEM_WIPE_BY_UNITS) {
-        memset(start, 0, length);
-        __asm__ volatile("" : : "r"(start) : "memory");
-        return;
-    }
-    if (count < 4) { /* of 1 to 3, some twice: that is less than to ask which */
-        units[0] = units[count / 2] = units[count - 1] = (unit){0};
-        return;
-    }
-    volatile unit *last = units + count - 4;
-    for (; units < last; units += 4)
-        units[0] = units[1] = units[2] = units[3] = (unit){0};
-    last[0] = last[1] = last[2] = last[3] = (unit){0};
-}
-
 /* A cached secret becomes live, with its canary and the word of a live one. */
 static inline void smem_packed_begin(struct smem_packed packed, size_t size,
                                      size_t stride, uint32_t word, bool canary)
@@ -268,9 +245,12 @@ static inline void smem_packed_begin(struct smem_packed packed, size_t size,
     atomic_store_explicit(packed.word, word, memory_order_release);
 }
 
-/* A live secret becomes cached, wiped. False, with nothing changed, if its canary is not. */
+/*
+ * A live secret becomes cached, wiped by clear. False, with nothing changed, if its canary
+ * is not intact.
+ */
 static inline bool smem_packed_end(struct smem_packed packed, size_t size, size_t stride,
-                                   bool canary)
+                                   bool canary, void (*clear)(char *start, size_t length))
 {
     if (canary && !smem_packed_intact(packed.secret, size, stride))
         return false;
@@ -281,7 +261,7 @@ static inline bool smem_packed_end(struct smem_packed packed, size_t size, size_
     atomic_store_explicit(packed.word, smem_word_of(SMEM_WORD_CACHED),
                           memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst);
-    smem_packed_wipe(packed.secret, stride);
+    clear(packed.secret, stride);
     return true;
 }
 

@@ -6,6 +6,7 @@
 
 #include "region/error.h"
 #include "region/locks.h"
+#include "region/visit.h"
 #include "region/wipe.h"
 #include "secret/cache.h"
 #include "secret/copy.h"
@@ -40,7 +41,7 @@ static void copy(const struct smem_place *from, const struct smem_place *to)
 {
     size_t old_size = smem_place_size(from), size = smem_place_size(to);
     unsigned wipes = smem_wipe_count();
-    bool visited = smem_region_is_visited();
+    bool visited = smem_visit_is_on();
     smem_copy(smem_place_secret(to), smem_place_secret(from),
               old_size < size ? old_size : size);
     /* A wiper that was past the new place has missed what is there now. */

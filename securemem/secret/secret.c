@@ -131,10 +131,10 @@ static void end_packed(struct smem_place place, const void **broken)
     unsigned class = smem_packed_class(place.region, place.slot);
     bool canary = smem_packed_canary(&place.region->options) != 0;
     size_t size = smem_place_size(&place), stride = smem_size_classes[class].stride;
-    if (!smem_packed_end(packed, size, stride, canary)) {
+    if (!smem_packed_end(packed, size, stride, canary, smem_clear)) {
         if (!smem_packed_was_wiped(packed.secret, size, stride))
             *broken = packed.secret;
-        (void)smem_packed_end(packed, size, stride, false);
+        (void)smem_packed_end(packed, size, stride, false, smem_clear);
     }
     if (!smem_packed_is_last(place.region, place.slot))
         (void)smem_door_shut(place.region, place.slot); /* refused, it is reported so */

@@ -80,6 +80,8 @@ static const int codes[FAULT_FUNCTIONS][MOST_CODES] = {
     [FAULT_KEY_ALLOC] = {-ENOSPC, -EPERM, -ENOSYS, -EOPNOTSUPP, END},
     [FAULT_KEY_FREE] = {-EINVAL, -EPERM, END},
     [FAULT_KEY_PROTECT] = {-ENOMEM, -EPERM, -ENOSYS, END},
+    [FAULT_ANNOUNCE_BARRIER] = {-ENOSYS, -EPERM, END},
+    [FAULT_BARRIER] = {-EPERM, END}, /* once: it is not asked for again */
 };
 
 /* Second refusals, from the first fault on. */

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "kernel/barrier.h"
 #include "kernel/kernel.h"
 
 static struct fault_state own_state;
@@ -125,6 +126,8 @@ const char *fault_name(enum fault_function function)
         "pkey_alloc",
         "pkey_free",
         "pkey_mprotect",
+        "membarrier announced",
+        "membarrier",
         "nothing",
     };
     return names[function];
@@ -172,6 +175,9 @@ WRAP(int64_t, FAULT_MILLISECONDS, smem_kernel_milliseconds, (void), ())
 WRAP(int, FAULT_AT_FORK, smem_kernel_at_fork,
      (void (*prepare)(void), void (*parent)(void), void (*child)(void)),
      (prepare, parent, child))
+
+WRAP(int, FAULT_ANNOUNCE_BARRIER, smem_kernel_announce_barrier, (void), ())
+WRAP(int, FAULT_BARRIER, smem_kernel_barrier, (void), ())
 
 int __real_smem_kernel_advise(void *start, size_t length, enum smem_kernel_advice advice);
 int __wrap_smem_kernel_advise(void *start, size_t length, enum smem_kernel_advice advice);

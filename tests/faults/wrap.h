@@ -81,6 +81,8 @@ enum fault_function {
     FAULT_KEY_ALLOC,
     FAULT_KEY_FREE,
     FAULT_KEY_PROTECT,
+    FAULT_ANNOUNCE_BARRIER,
+    FAULT_BARRIER,
     FAULT_FUNCTIONS /* how many; also: none of them */
 };
 

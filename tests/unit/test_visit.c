@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Whoever ends a slot waits for those who saw it LIVE. One thread ends a slot and writes, as
+ * to its next secret; the other visits, and looks whether anything is written while it still
+ * holds the slot for LIVE.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "limits/seccomp.h"
+#include "region/visit.h"
+#include "support/need.h"
+#include "unit/unit.h"
+
+#define VISITS  200000U
+#define STAY    64   /* looks in a visit */
+#define SECONDS 20.0 /* for the control, on a machine with much else to do */
+
+static struct smem_slot slot;
+static atomic_ulong written;
+static atomic_bool over;
+
+/* The same without a barrier. */
+static atomic_uint unguarded_visits;
+
+static void begin_unguarded(void)
+{
+    atomic_store_explicit(&unguarded_visits, 1, memory_order_relaxed);
+}
+
+static void end_unguarded(void)
+{
+    atomic_store_explicit(&unguarded_visits, 0, memory_order_release);
+}
+
+static void end_slot_unguarded(struct smem_slot *s, enum smem_slot_state state)
+{
+    atomic_store_explicit(&s->state, (unsigned char)state, memory_order_relaxed);
+    while (atomic_load_explicit(&unguarded_visits, memory_order_acquire) != 0)
+        continue;
+}
+
+static void end_slot_guarded(struct smem_slot *s, enum smem_slot_state state)
+{
+    smem_slot_end(s, state);
+}
+
+struct way {
+    void (*begin)(void);
+    void (*end)(void);
+    void (*end_slot)(struct smem_slot *slot, enum smem_slot_state state);
+};
+
+static struct way unguarded = {begin_unguarded, end_unguarded, end_slot_unguarded};
+static struct way guarded = {smem_visit_begin, smem_visit_end, end_slot_guarded};
+
+static void *end_again_and_again(void *argument)
+{
+    const struct way *way = argument;
+    while (!atomic_load_explicit(&over, memory_order_relaxed)) {
+        atomic_store_explicit(&slot.state, SMEM_SLOT_LIVE, memory_order_release);
+        way->end_slot(&slot, SMEM_SLOT_CACHED);
+        atomic_fetch_add_explicit(&written, 1, memory_order_relaxed);
+    }
+    return NULL;
+}
+
+/* Whether something was written in the course of one visit. */
+static bool is_overtaken(const struct way *way)
+{
+    bool overtaken = false;
+    way->begin();
+    if (atomic_load_explicit(&slot.state, memory_order_acquire) == SMEM_SLOT_LIVE) {
+        unsigned long before = atomic_load_explicit(&written, memory_order_relaxed);
+        for (unsigned i = 0; i < STAY && !overtaken; i++)
+            overtaken = atomic_load_explicit(&written, memory_order_relaxed) != before;
+    }
+    way->end();
+    return overtaken;
+}
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+/* Visits that were overtaken: stops at the first, or after enough, or when time is up. */
+static unsigned count_overtaken(struct way *way, unsigned visits)
+{
+    pthread_t thread;
+    unsigned overtaken = 0;
+    double start = now();
+    atomic_store(&over, false);
+    NEED(pthread_create(&thread, NULL, end_again_and_again, way) == 0);
+    for (unsigned i = 0; i < visits && overtaken == 0 && now() - start < SECONDS; i++)
+        overtaken += is_overtaken(way);
+    atomic_store(&over, true);
+    NEED(pthread_join(thread, NULL) == 0);
+    return overtaken;
+}
+
+static void without_barriers_a_visitor_is_overtaken(void **state)
+{
+    (void)state;
+    cpu_set_t allowed;
+    assert_int_equal(sched_getaffinity(0, sizeof allowed, &allowed), 0);
+    if (CPU_COUNT(&allowed) < 2)
+        SKIP("one processor alone reorders nothing that its threads could see");
+    if (count_overtaken(&unguarded, UINT_MAX) == 0)
+        SKIP("this processor did not reorder a store and a load in time: that the others "
+             "hold says less here");
+}
+
+static int visit_guarded(void *unused)
+{
+    (void)unused;
+    NEED(count_overtaken(&guarded, VISITS) == 0);
+    return 0;
+}
+
+static void a_slot_that_ends_waits_for_a_visitor(void **state)
+{
+    (void)state;
+    CHILD_PASSES(visit_guarded, NULL);
+}
+
+static int visit_unaided(void *unused)
+{
+    atomic_fetch_or(&smem_visits, SMEM_VISITS_UNAIDED);
+    return visit_guarded(unused);
+}
+
+static void where_the_kernel_has_no_barrier_whoever_ends_a_slot_has_one(void **state)
+{
+    (void)state;
+    CHILD_PASSES(visit_unaided, NULL);
+}
+
+/* It was announced when the library was loaded; then comes the sandbox. */
+static int visit_in_a_sandbox(void *error)
+{
+    if (!seccomp_answer(SYS_membarrier, *(const int *)error))
+        _exit(SKIP_EXIT);
+    NEED(visit_guarded(NULL) == 0);
+    NEED((smem_visits & SMEM_VISITS_UNAIDED) != 0 && !smem_visit_is_on());
+    char *secret = securemem_alloc(100);
+    NEED(secret != NULL);
+    memset(secret, 's', 100);
+    NEED(securemem_wipe_all() == 0);
+    for (unsigned i = 0; i < 100; i++)
+        NEED(secret[i] == 0);
+    securemem_free(secret);
+    return 0;
+}
+
+static void a_sandbox_may_take_the_barrier_away(void **state)
+{
+    (void)state;
+    static int errors[] = {EPERM, ENOSYS};
+    for (size_t i = 0; i < COUNT(errors); i++)
+        if (child_skips(visit_in_a_sandbox, &errors[i]))
+            SKIP("this kernel has no seccomp filters");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_barriers_a_visitor_is_overtaken),
+        cmocka_unit_test(a_slot_that_ends_waits_for_a_visitor),
+        cmocka_unit_test(where_the_kernel_has_no_barrier_whoever_ends_a_slot_has_one),
+        cmocka_unit_test(a_sandbox_may_take_the_barrier_away),
+    };
+    return RUN_GROUP(tests);
+}
