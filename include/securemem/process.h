@@ -124,7 +124,8 @@ typedef enum securemem_fatal_signals {
  * From now on, every secret is wiped when one of these signals is about to end the process,
  * which then ends by it: with the same wait(2) status, core and siginfo_t as without. A
  * SIGKILL wipes nothing. What was asked for before and is not in signals is given back: 0
- * gives back all. A handler that the program sets later replaces this one, and stays.
+ * gives back all. A handler that the program sets later replaces this one, and stays; what it
+ * puts back to SIG_DFL wipes nothing until it is asked for again.
  *
  * The calling thread gets a stack for the handler (securemem_signal_stack).
  * 0; -EINVAL: an unknown flag; -ENOMEM, -EPERM, -ENOTSUP, -EAGAIN: as there, or the kernel

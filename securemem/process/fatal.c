@@ -31,6 +31,20 @@ static int set(int number, bool on)
     return on ? smem_kernel_set_fatal(number, wipe) : smem_kernel_unset_fatal(number);
 }
 
+/* What the program has put back to its default meanwhile. 0 or a negative errno. */
+static int forget_defaults(void)
+{
+    for (int i = 1; i < SIGNALS; i++) {
+        int lost = (taken & BIT(i)) == 0 ? 0 : smem_kernel_is_default(i);
+        int result = lost == 1 ? set(i, false) : lost;
+        if (result != 0)
+            return result;
+        if (lost == 1)
+            taken &= ~BIT(i);
+    }
+    return 0;
+}
+
 /* Of those that end the process as they are now. 0 or a negative errno. */
 static int choose(unsigned signals, uint64_t *out)
 {
@@ -79,7 +93,9 @@ int securemem_wipe_on_fatal_signal(unsigned signals)
         return result;
     smem_lock_signals();
     uint64_t chosen;
-    result = choose(signals, &chosen);
+    result = forget_defaults();
+    if (result == 0)
+        result = choose(signals, &chosen);
     if (result == 0)
         result = change(chosen);
     smem_unlock_signals();

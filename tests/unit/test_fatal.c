@@ -337,6 +337,11 @@ static int give_back(void *argument)
     NEED(now[SIGTERM].sa_handler != SIG_DFL && now[SIGBUS].sa_handler != note_number);
     NEED(now[SIGHUP].sa_handler == SIG_IGN && now[SIGCHLD].sa_handler == SIG_DFL);
     NEED(securemem_wipe_on_fatal_signal(BOTH) == 0); /* once more is the same */
+    struct sigaction again[32] = {0};
+    NEED(signal(SIGTERM, SIG_DFL) != SIG_ERR && signal(SIGSEGV, SIG_DFL) != SIG_ERR);
+    NEED(securemem_wipe_on_fatal_signal(BOTH) == 0); /* of what was put back as well */
+    take_actions(again);
+    NEED(same_actions(now, again));
     NEED(securemem_wipe_on_fatal_signal(SECUREMEM_SIGNALS_FAULTS) == 0);
     take_actions(now);
     NEED(now[SIGTERM].sa_handler == SIG_DFL && now[SIGSEGV].sa_handler != SIG_DFL);
