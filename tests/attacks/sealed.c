@@ -13,6 +13,8 @@
 #define KEY_BYTES  MARKER_BYTES
 #define KEY_PIECES (KEY_BYTES - PIECE_BYTES + 1)
 
+#define PREKEY_BYTES 16384
+
 /*
  * Of the sealing key, or the prekey: its first bytes, random ones. AES-256-GCM has its key
  * expanded; behind what other ciphers have are zeros.
@@ -150,6 +152,19 @@ static void cipher_alone(const struct plan *plan)
     SUBJECT_FREEZE();
 }
 
+/* The control for a shielded one: its key derived as the library does, and left there. */
+static void derive_alone(const struct plan *plan)
+{
+    static unsigned char raw[SMEM_AEAD_KEY_BYTES];
+    securemem_sealed *sealed = sealed_from(plan);
+    tell_sealing_key(sealed);
+    crypto_generichash(raw, sizeof raw,
+                       (const unsigned char *)sealed->key->material +
+                           _Alignof(union smem_aead_key),
+                       PREKEY_BYTES, NULL, 0);
+    SUBJECT_FREEZE();
+}
+
 static void run(const void *argument)
 {
     const struct plan *plan = argument;
@@ -157,8 +172,22 @@ static void run(const void *argument)
 }
 
 struct result {
-    struct scan secret, sealing;
+    struct scan secret, sealing, derived;
 };
+
+/* What a shielded key is derived from is 16 KiB; what is derived is nowhere between uses. */
+static void scan_derived(const struct subject *subject, struct scan *out)
+{
+    static unsigned char prekey[PREKEY_BYTES];
+    unsigned char raw[SMEM_AEAD_KEY_BYTES];
+    struct pieces pieces;
+    const void *address = subject->page->told[0].address;
+    assert_int_equal(subject_peek(subject, address, prekey, sizeof prekey),
+                     sizeof prekey);
+    crypto_generichash(raw, sizeof raw, prekey, sizeof prekey, NULL, 0);
+    pieces_of(&pieces, raw, sizeof raw);
+    *out = scan_subject(subject, &pieces);
+}
 
 /* False where the machine cannot run the attack. */
 static bool attack(const struct plan *plan, struct result *result)
@@ -181,6 +210,8 @@ static bool attack(const struct plan *plan, struct result *result)
             length);
         pieces_of(&pieces, sealing, length);
         result->sealing = scan_subject(&subject, &pieces);
+        if ((plan->flags & SECUREMEM_SEAL_SHIELDED) != 0)
+            scan_derived(&subject, &result->derived);
     }
     char words[512];
     subject_end(&subject, words, sizeof words);
@@ -209,7 +240,7 @@ static void neither_the_secret_nor_its_key_is_left_anywhere_else(void **state)
                 struct plan plan = plans[i];
                 plan.flags = flags;
                 plan.size = sizes[s];
-                struct result result;
+                struct result result = {0};
                 if (!attack(&plan, &result))
                     SKIP("registers are known on x86-64, where ptrace(2) is allowed");
                 if (result.secret.elsewhere + result.secret.registers > 0 ||
@@ -224,6 +255,14 @@ static void neither_the_secret_nor_its_key_is_left_anywhere_else(void **state)
                              "in memory, %zu in registers\n%s",
                              i, flags, plan.size, result.sealing.elsewhere,
                              result.sealing.registers, result.sealing.where);
+                if (result.derived.in_place + result.derived.elsewhere +
+                        result.derived.registers >
+                    0)
+                    fail_msg("plan %zu, flags %u, %zu bytes: the derived key: %zu pieces "
+                             "in memory, %zu in registers\n%s",
+                             i, flags, plan.size,
+                             result.derived.in_place + result.derived.elsewhere,
+                             result.derived.registers, result.derived.where);
                 runs++;
             }
     NOTE("0 pieces of the secret and of the sealing key in %zu runs", runs);
@@ -233,7 +272,7 @@ static void the_cipher_by_itself_leaves_pieces_that_this_attack_finds(void **sta
 {
     (void)state;
     struct plan plan = {.run = cipher_alone, .size = 256};
-    struct result result;
+    struct result result = {0};
     if (!attack(&plan, &result))
         SKIP("registers are known on x86-64, where ptrace(2) is allowed");
     NOTE("of the key: %zu pieces in memory, %zu in registers; of the secret: %zu and %zu",
@@ -243,10 +282,24 @@ static void the_cipher_by_itself_leaves_pieces_that_this_attack_finds(void **sta
     assert_true(result.secret.elsewhere >= KEY_PIECES); /* where it lies */
 }
 
+static void a_derived_key_is_found_where_it_was_left(void **state)
+{
+    (void)state;
+    struct plan plan = {
+        .run = derive_alone, .size = 256, .flags = SECUREMEM_SEAL_SHIELDED};
+    struct result result = {0};
+    if (!attack(&plan, &result))
+        SKIP("registers are known on x86-64, where ptrace(2) is allowed");
+    NOTE("%zu pieces in memory, %zu in registers", result.derived.elsewhere,
+         result.derived.registers);
+    assert_true(result.derived.elsewhere >= SMEM_AEAD_KEY_BYTES - PIECE_BYTES + 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_cipher_by_itself_leaves_pieces_that_this_attack_finds),
+        cmocka_unit_test(a_derived_key_is_found_where_it_was_left),
         cmocka_unit_test(neither_the_secret_nor_its_key_is_left_anywhere_else),
     };
     return RUN_GROUP(tests);

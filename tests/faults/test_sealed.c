@@ -144,6 +144,25 @@ static int write_one(void)
     return 0;
 }
 
+/* Sealed anew by another key than it was opened with; refused, the old one still opens it. */
+static int write_after_rotation(void)
+{
+    unsigned char *open = securemem_sealed_open(elder, SECUREMEM_WRITE);
+    NEED(open != NULL && securemem_sealed_rotate() == 0);
+    memcpy(open, now, BYTES);
+    fault_arm(&plan);
+    int closed = securemem_sealed_close(elder);
+    fault_disarm();
+    if (closed != 0) {
+        need_refusal(-closed);
+        need_sealed(elder, was);
+        NEED(securemem_sealed_close(elder) == 0);
+    }
+    need_sealed(elder, now);
+    memcpy(was, now, BYTES);
+    return 0;
+}
+
 /* A refused rotation leaves the old key in use; what cannot be sealed anew stays. */
 static int rotate(void)
 {
@@ -227,6 +246,7 @@ static const struct act acts[] = {
     {"an unseal", unseal_one, true},
     {"an unseal in place", unseal_in_place, true},
     {"writing in a scope", write_one, true},
+    {"writing, and a rotation", write_after_rotation, true},
     {"a rotation", rotate, true},
     {"a free of an open one", free_one, true},
     {"a fork", fork_one, true},

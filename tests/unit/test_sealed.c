@@ -92,6 +92,7 @@ static size_t tag_bytes(void)
 
 static void refused(securemem_sealed *sealed, const char *where, size_t bit)
 {
+    size_t secrets = budget_now().secrets;
     errno = 0;
     unsigned char *secret = securemem_unseal(sealed, NULL);
     if (secret != NULL)
@@ -105,6 +106,7 @@ static void refused(securemem_sealed *sealed, const char *where, size_t bit)
     assert_true(result == -EBADMSG || result == -EINVAL);
     if (result == -EBADMSG)
         assert_true(all_bytes_are(into, sizeof into, 0));
+    assert_int_equal(budget_now().secrets, secrets);
 }
 
 static void each_bit_in_turn(securemem_sealed *sealed, const char *where, void *bytes,
@@ -177,6 +179,7 @@ static void what_is_no_sealed_secret_is_refused(void **state)
     assert_null(securemem_sealed_open(sealed, SECUREMEM_NONE));
     assert_int_equal(securemem_sealed_close(sealed), -EINVAL);
     assert_int_equal(securemem_unseal_into(sealed, into, sizeof into - 1), -EINVAL);
+    assert_int_equal(securemem_unseal_into(sealed, into, sizeof into + 1), -EINVAL);
     securemem_sealed_free(sealed);
     securemem_sealed_free(NULL);
 }

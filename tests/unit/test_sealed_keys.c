@@ -344,10 +344,12 @@ static void what_is_unsealed_while_it_is_sealed_anew_is_whole(void **state)
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, unseal_until_the_end, sealed), 0);
     for (size_t i = 0; i < WRITTEN; i++) {
-        unsigned char *open = securemem_sealed_open(sealed, SECUREMEM_WRITE);
+        unsigned char *open =
+            securemem_sealed_open(sealed, i % 2 == 0 ? SECUREMEM_WRITE : SECUREMEM_READ);
         assert_non_null(open);
-        memset(open, (int)i & 0xff, sizeof zeros);
-        if (i % 50 == 0)
+        if (i % 2 == 0)
+            memset(open, (int)i & 0xff, sizeof zeros);
+        if (i % 25 == 0)
             assert_int_equal(securemem_sealed_rotate(), 0);
         assert_int_equal(securemem_sealed_close(sealed), 0);
     }

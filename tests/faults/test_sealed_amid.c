@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What another thread may do in the midst of a call of sealed secrets, done there, at the
+ * one instruction where it matters: each of these calls has two moments between which a
+ * wipe or another key can come, and no timing of threads meets them for certain.
+ */
+#include <errno.h>
+#include <securemem.h>
+#include <string.h>
+
+#include "sealed/box.h"
+#include "support/need.h"
+
+#define BYTES 32
+
+static void (*amid)(void); /* what happens there, once */
+
+static void happen(void)
+{
+    void (*what)(void) = amid;
+    amid = NULL;
+    if (what != NULL)
+        what();
+}
+
+/* Between the key and its use. */
+uint64_t __real_smem_key_number(struct smem_sealing_key *key, size_t size);
+uint64_t __wrap_smem_key_number(struct smem_sealing_key *key, size_t size);
+uint64_t __wrap_smem_key_number(struct smem_sealing_key *key, size_t size)
+{
+    uint64_t number = __real_smem_key_number(key, size);
+    happen();
+    return number;
+}
+
+/* Between drawing a key and its exchange for the current one. */
+void __real_smem_lock_every_sealed(void);
+void __wrap_smem_lock_every_sealed(void);
+void __wrap_smem_lock_every_sealed(void)
+{
+    happen();
+    __real_smem_lock_every_sealed();
+}
+
+static const unsigned char plain[BYTES] = "in the midst of it";
+static securemem_sealed *other;
+static unsigned class;
+
+static securemem_sealed *seal(void)
+{
+    securemem_sealed *sealed = securemem_seal(plain, BYTES, class);
+    NEED(sealed != NULL);
+    return sealed;
+}
+
+static bool opens(securemem_sealed *sealed)
+{
+    unsigned char into[BYTES];
+    return securemem_unseal_into(sealed, into, BYTES) == 0 &&
+           memcmp(into, plain, BYTES) == 0;
+}
+
+static size_t secrets(void)
+{
+    securemem_budget_report report;
+    NEED(securemem_budget(&report) == 0);
+    return report.secrets;
+}
+
+static void wipe_all(void)
+{
+    NEED(securemem_wipe_all() == 0);
+}
+
+static void seal_other(void)
+{
+    other = seal();
+}
+
+static int wipe_amid_sealing(void *argument)
+{
+    (void)argument;
+    securemem_sealed_free(seal());
+    size_t before = secrets();
+    amid = wipe_all;
+    securemem_sealed *sealed = seal(); /* anew, by another key */
+    NEED(amid == NULL && opens(sealed));
+    NEED(secrets() == before); /* the wiped key is gone */
+    securemem_sealed_free(sealed);
+    NEED(opens(seal()));
+    return 0;
+}
+
+static int wipe_amid_closing(void *argument)
+{
+    (void)argument;
+    securemem_sealed *sealed = seal();
+    memcpy(securemem_sealed_open(sealed, SECUREMEM_WRITE), plain, BYTES);
+    amid = wipe_all;
+    NEED(securemem_sealed_close(sealed) == 0 && amid == NULL);
+    for (size_t i = 0; i < BYTES; i++) /* not what a key of zeros makes of it */
+        NEED(sealed->bytes[i] == 0);
+    NEED(!opens(sealed) && securemem_last_error()->code == ENOKEY);
+    NEED(opens(seal()));
+    return 0;
+}
+
+/* Of two threads that find no key, one has drawn in vain. */
+static int seal_amid_drawing(void *argument)
+{
+    (void)argument;
+    size_t before = secrets();
+    amid = seal_other;
+    securemem_sealed *sealed = seal();
+    NEED(amid == NULL && sealed->key == other->key);
+    NEED(opens(sealed) && opens(other));
+    NEED(secrets() == before + 1);
+    return 0;
+}
+
+static void in_each_class(int (*body)(void *))
+{
+    for (class = 0; class < SMEM_SEAL_CLASSES; class ++) {
+        bool skips = child_skips(body, NULL);
+        assert_false(skips);
+    }
+}
+
+static void what_is_wiped_amid_sealing_is_sealed_by_another_key(void **state)
+{
+    (void)state;
+    in_each_class(wipe_amid_sealing);
+}
+
+static void what_is_wiped_amid_closing_is_lost_and_not_sealed_by_zeros(void **state)
+{
+    (void)state;
+    in_each_class(wipe_amid_closing);
+}
+
+static void of_two_that_draw_a_key_both_seal_with_one(void **state)
+{
+    (void)state;
+    in_each_class(seal_amid_drawing);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_wiped_amid_sealing_is_sealed_by_another_key),
+        cmocka_unit_test(what_is_wiped_amid_closing_is_lost_and_not_sealed_by_zeros),
+        cmocka_unit_test(of_two_that_draw_a_key_both_seal_with_one),
+    };
+    return RUN_GROUP(tests);
+}
