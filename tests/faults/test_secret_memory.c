@@ -198,6 +198,45 @@ static void try_all(struct trial trial)
     }
 }
 
+/* An emulator pretends to the lock, or the machine is short of pages: nothing is handed out. */
+static int is_pretended(void *argument)
+{
+    fault_use(argument);
+    options = (securemem_arena_options){.secret_memory = SECUREMEM_SECRET_MEMORY_REQUIRED,
+                                        .fork = SECUREMEM_FORK_DROP};
+    arena = securemem_arena_create(&options);
+    NEED(arena != NULL);
+    const struct {
+        enum fault_function function;
+        int code;
+    } lies[] = {{FAULT_IS_LOCKED, ENOTSUP}, {FAULT_IS_READABLE, ENOMEM}};
+    for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
+        plan = (struct fault_plan){.function = lies[i].function,
+                                   .call = 1,
+                                   .onward = true,
+                                   .then = FAULT_FUNCTIONS};
+        fault_arm(&plan);
+        NEED(make() == NULL && errno == lies[i].code);
+        fault_disarm();
+        NEED(securemem_last_error()->code == lies[i].code);
+    }
+    return 0;
+}
+
+static void secret_memory_that_is_pretended_is_refused(void **state)
+{
+    (void)state;
+    struct fault_state *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE,
+                                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(shared, MAP_FAILED);
+    long descriptor = syscall(SYSCALL_SECRET, 0);
+    if (descriptor < 0)
+        SKIP("this kernel has no memfd_secret(2), or refuses it");
+    close((int)descriptor);
+    bool skips = child_skips(is_pretended, shared);
+    assert_false(skips);
+}
+
 static void secret_memory_under_every_fault_is_secret_memory_or_none(void **state)
 {
     (void)state;
@@ -224,6 +263,7 @@ static void secret_memory_under_every_fault_is_secret_memory_or_none(void **stat
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(secret_memory_that_is_pretended_is_refused),
         cmocka_unit_test(secret_memory_under_every_fault_is_secret_memory_or_none),
     };
     return RUN_GROUP(tests);

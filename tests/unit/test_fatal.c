@@ -334,7 +334,10 @@ static int give_back(void *argument)
 
     NEED(securemem_wipe_on_fatal_signal(BOTH) == 0);
     take_actions(now);
-    NEED(now[SIGTERM].sa_handler != SIG_DFL && now[SIGBUS].sa_handler != note_number);
+    for (size_t i = 0; i < COUNT(faults); i++)
+        NEED(now[faults[i]].sa_handler != before[faults[i]].sa_handler);
+    for (size_t i = 0; i < COUNT(terminations); i++)
+        NEED(terminations[i] == SIGHUP || now[terminations[i]].sa_handler != SIG_DFL);
     NEED(now[SIGHUP].sa_handler == SIG_IGN && now[SIGCHLD].sa_handler == SIG_DFL);
     NEED(securemem_wipe_on_fatal_signal(BOTH) == 0); /* once more is the same */
     struct sigaction again[32] = {0};

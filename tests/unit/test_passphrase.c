@@ -28,6 +28,26 @@ static void a_line_is_read_without_echo_and_the_terminal_is_as_before(void **sta
     assert_null(strstr(shown, "sesam"));
 }
 
+static int read_two(void)
+{
+    int first = reader_read_one();
+    return first != 0 ? first : reader_read_one();
+}
+
+static void one_is_read_after_the_other(void **state)
+{
+    (void)state;
+    struct reader reader;
+    char shown[256];
+    reader_start(&reader, read_two);
+    reader_wait_for_prompts(&reader, 1);
+    reader_type(&reader, READER_LINE "\n");
+    reader_wait_for_prompts(&reader, 1);
+    reader_type(&reader, READER_LINE "\n");
+    int status = reader_end(&reader, shown, sizeof shown);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 static void too_long_a_line_and_none_are_refused(void **state)
 {
     (void)state;
@@ -212,6 +232,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_is_read_without_echo_and_the_terminal_is_as_before),
+        cmocka_unit_test(one_is_read_after_the_other),
         cmocka_unit_test(too_long_a_line_and_none_are_refused),
         cmocka_unit_test(each_signal_that_ends_the_reader_finds_the_terminal_as_before),
         cmocka_unit_test(a_reader_that_is_stopped_asks_anew),

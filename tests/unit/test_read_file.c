@@ -66,6 +66,8 @@ static void files_that_are_none_are_told_apart(void **state)
     assert_non_null(strstr(securemem_last_error()->message, "/nonexistent/file"));
     assert_null(securemem_read_file(NULL, "/tmp", 1, NULL));
     assert_int_equal(errno, EISDIR);
+    assert_null(securemem_read_file(NULL, "/proc/self/stat/file", 1, NULL));
+    assert_int_equal(errno, ENOENT);
 }
 
 /* A file of /proc says that it has no bytes; a pipe says nothing; one grows meanwhile. */
@@ -185,6 +187,64 @@ static void who_else_may_read_is_reported(void **state)
     unlink(path);
 }
 
+/* Root may read everything anyhow. */
+static int read_as_ordinary(void *argument)
+{
+    (void)argument;
+    securemem_file_report report;
+    if (!child_become_ordinary(1 << 20))
+        return SKIP_EXIT;
+    void *secret = securemem_read_file(NULL, "/etc/passwd", 1 << 20, &report);
+    NEED(secret != NULL && report.owner == 0 && geteuid() != 0);
+    NEED(report.flaws == SECUREMEM_FILE_READABLE);
+    return 0;
+}
+
+static void a_file_of_root_is_not_foreign(void **state)
+{
+    (void)state;
+    CHILD_PASSES(read_as_ordinary, NULL);
+}
+
+/* The reader's descriptor of the pipe, looked at while the reader waits. */
+static void *read_pipe(void *argument)
+{
+    (void)argument;
+    return securemem_read_file(NULL, path, 16, NULL);
+}
+
+static bool is_pipe(int fd, const struct stat *pipe)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 && status.st_ino == pipe->st_ino &&
+           status.st_dev == pipe->st_dev && (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
+}
+
+static void a_file_that_is_read_is_not_open_in_other_programs(void **state)
+{
+    (void)state;
+    struct stat pipe;
+    pthread_t thread;
+    void *secret;
+    int found = 0;
+    unlink(path);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(pthread_create(&thread, NULL, read_pipe, NULL), 0);
+    int writer = open(path, O_WRONLY | O_CLOEXEC); /* waits for the reader's open(2) */
+    assert_true(writer >= 0 && fstat(writer, &pipe) == 0);
+    for (int fd = 0; fd < 64; fd++)
+        if (is_pipe(fd, &pipe)) {
+            found++;
+            assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+        }
+    assert_int_equal(found, 1);
+    close(writer);
+    pthread_join(thread, &secret);
+    assert_non_null(secret);
+    securemem_free(secret);
+    unlink(path);
+}
+
 static void a_credential_is_a_plain_file_of_its_directory(void **state)
 {
     (void)state;
@@ -244,6 +304,8 @@ int main(void)
         cmocka_unit_test(what_does_not_know_its_size_is_read_to_its_end),
         cmocka_unit_test(a_file_that_changes_meanwhile_is_what_was_read_of_it),
         cmocka_unit_test(who_else_may_read_is_reported),
+        cmocka_unit_test(a_file_of_root_is_not_foreign),
+        cmocka_unit_test(a_file_that_is_read_is_not_open_in_other_programs),
         cmocka_unit_test(a_credential_is_a_plain_file_of_its_directory),
     };
     return skip_status(cmocka_run_group_tests(tests, prepare, clean),

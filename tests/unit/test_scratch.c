@@ -194,6 +194,23 @@ static void calls_nest_on_one_stack_and_on_several(void **state)
     }
 }
 
+/* From much more to less than what is left of the stack that it stands on. */
+static void nest_in_each_size(void *argument)
+{
+    int *calls = argument;
+    for (size_t size = LARGE - SMALL; size < LARGE + SMALL; size += 64)
+        NEED(securemem_scratch_call(look, calls, size) == 0);
+}
+
+static void what_nests_leaves_its_caller_as_it_is(void **state)
+{
+    (void)state;
+    int calls = 0;
+    assert_int_equal(securemem_scratch_call(nest_in_each_size, &calls, LARGE), 0);
+    assert_int_equal(calls, 2 * SMALL / 64);
+    assert_int_equal(securemem_scratch_trim(), 0);
+}
+
 static void *call_often(void *argument)
 {
     for (size_t i = 0; i < 300; i++) {
@@ -278,6 +295,13 @@ static void what_a_jump_leaves_is_wiped_by_the_next_call(void **state)
         assert_false(stack_is_zero());
     }
     struct view left = seen;
+    assert_int_equal(securemem_scratch_call(do_nothing, NULL, SMALL), 0);
+    assert_true(all_bytes_are((char *)left.start, left.end - left.start, 0));
+    if (setjmp(outside) == 0) {
+        assert_int_equal(securemem_scratch_call(jump, &value, LARGE), 0);
+        fail();
+    }
+    left = seen; /* of which the next uses the lower part alone */
     assert_int_equal(securemem_scratch_call(do_nothing, NULL, SMALL), 0);
     assert_true(all_bytes_are((char *)left.start, left.end - left.start, 0));
     assert_int_equal(securemem_scratch_trim(), 0);
@@ -409,6 +433,7 @@ int main(void)
         cmocka_unit_test(the_stack_is_used_again_and_grows),
         cmocka_unit_test(an_overflow_faults_at_the_guard),
         cmocka_unit_test(calls_nest_on_one_stack_and_on_several),
+        cmocka_unit_test(what_nests_leaves_its_caller_as_it_is),
         cmocka_unit_test(threads_have_stacks_of_their_own_which_end_with_them),
         cmocka_unit_test(a_thread_may_end_inside),
         cmocka_unit_test(what_a_jump_leaves_is_wiped_by_the_next_call),
