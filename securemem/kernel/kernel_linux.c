@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The system calls. See kernel.h for what each promises. */
+#include "kernel/hot.h"
 #include "kernel/kernel.h"
 
 #include <errno.h>
@@ -71,7 +72,8 @@ int smem_kernel_unmap(void *start, size_t length)
     return (int)smem_answer(before, munmap(start, length));
 }
 
-int smem_kernel_protect(void *start, size_t length, enum smem_kernel_access access)
+SMEM_HOT int smem_kernel_protect(void *start, size_t length,
+                                 enum smem_kernel_access access)
 {
     static const int flags[] = {
         [SMEM_ACCESS_NONE] = PROT_NONE,

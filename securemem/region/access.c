@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* What the pages of slots allow. */
+#include "kernel/hot.h"
 #include "region/error.h"
 #include "region/region.h"
 
@@ -7,8 +8,8 @@
  * What is recorded goes first: a wiper that opens the pages meanwhile puts back what it
  * finds recorded afterwards.
  */
-static int set_access(struct smem_region *region, uint32_t first, uint32_t end,
-                      size_t length, enum smem_kernel_access access)
+SMEM_HOT static int set_access(struct smem_region *region, uint32_t first, uint32_t end,
+                               size_t length, enum smem_kernel_access access)
 {
     unsigned char before =
         atomic_load_explicit(&region->slots[first].access, memory_order_relaxed);
@@ -22,8 +23,8 @@ static int set_access(struct smem_region *region, uint32_t first, uint32_t end,
     return smem_error_kernel("mprotect", result, length);
 }
 
-int smem_region_set_access(struct smem_region *region, uint32_t slot,
-                           enum smem_kernel_access access)
+SMEM_HOT int smem_region_set_access(struct smem_region *region, uint32_t slot,
+                                    enum smem_kernel_access access)
 {
     if (atomic_load_explicit(&region->slots[slot].access, memory_order_relaxed) == access)
         return 0;

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "kernel/hot.h"
 #include "region/keys.h"
 
 #define CACHE_LINE 64
@@ -26,13 +27,13 @@ static struct padded_mutex signals = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 /* A default mutex fails only when its memory is damaged: there is nothing to go on with.
  */
-static void take(struct padded_mutex *lock)
+SMEM_HOT static void take(struct padded_mutex *lock)
 {
     if (pthread_mutex_lock(&lock->mutex) != 0)
         abort();
 }
 
-static void release(struct padded_mutex *lock)
+SMEM_HOT static void release(struct padded_mutex *lock)
 {
     if (pthread_mutex_unlock(&lock->mutex) != 0)
         abort();
@@ -60,7 +61,7 @@ void smem_unlock_every_sealed(void)
         release(&sealed[i]);
 }
 
-void smem_lock_stripe(unsigned stripe)
+SMEM_HOT void smem_lock_stripe(unsigned stripe)
 {
     take(&stripes[stripe]);
 }
@@ -74,10 +75,11 @@ void smem_stripe_open(unsigned stripe, unsigned key)
     lock->before = smem_rights_open(lock->opened);
 }
 
-void smem_unlock_stripe(unsigned stripe)
+SMEM_HOT void smem_unlock_stripe(unsigned stripe)
 {
     struct padded_mutex *lock = &stripes[stripe];
-    smem_rights_restore(lock->opened, lock->before);
+    if (lock->opened != 0)
+        smem_rights_restore(lock->opened, lock->before);
     lock->opened = 0;
     release(lock);
 }

@@ -65,7 +65,7 @@ struct smem_slot {
     uint64_t canary;
     uint32_t next; /* in the list of idle or of returned slots */
     uint32_t epoch;
-    uint16_t open_scopes;
+    _Atomic uint32_t open_scopes; /* the count, and a flag: secret/scopes.h */
     atomic_uchar state;
     atomic_uchar access; /* what the pages allow while LIVE */
     uint8_t resting_access;
@@ -240,6 +240,15 @@ void smem_region_check(const struct smem_region *region);
 static inline size_t smem_region_stride(const struct smem_region *region)
 {
     return region->slot_bytes + region->guard_bytes;
+}
+
+/* The slot on whose pages, or guard behind them, an address from the first slot on lies. */
+static inline uint32_t smem_region_slot_at(const struct smem_region *region,
+                                           const char *address)
+{
+    size_t offset = (size_t)(address - region->base) - region->lead_bytes;
+    uint32_t pages = (uint32_t)(offset >> region->page_log2);
+    return pages / (uint32_t)(smem_region_stride(region) >> region->page_log2);
 }
 
 static inline char *smem_slot_data(const struct smem_region *region, uint32_t slot)

@@ -211,7 +211,7 @@ int smem_region_take(struct smem_region *region, size_t allowance, uint32_t *out
     atomic_store_explicit(&s->access, SMEM_ACCESS_WRITE, memory_order_relaxed);
     atomic_store_explicit(&s->align_log2, 0, memory_order_relaxed);
     s->resting_access = SMEM_ACCESS_WRITE;
-    s->open_scopes = 0;
+    atomic_store_explicit(&s->open_scopes, 0, memory_order_relaxed);
     s->kept_wiped = false;
     s->epoch = smem_epoch();
     smem_slot_set_state(region, slot, SMEM_SLOT_LIVE);

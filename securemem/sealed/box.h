@@ -11,9 +11,8 @@
  *      users    n            n threads unseal it, without the lock
  *               | BUSY       it is sealed anew, with the lock held, once n is 0
  *               | epoch << 32   of the process whose threads they are
- *      scopes   count        scopes that are open on it
+ *      scopes   see scopes.h
  *               | WRITTEN    one of them for writing
- *               | CLOSING    the last one is being closed, with the lock held
  */
 #ifndef SMEM_BOX_H
 #define SMEM_BOX_H
@@ -25,12 +24,11 @@
 
 #include "sealed/aead.h"
 #include "sealed/key.h"
+#include "secret/scopes.h"
 
 #define SMEM_BOX_BUSY ((uint64_t)1 << 31)
 
-#define SMEM_SCOPE_COUNT   ((uint32_t)0xffff)
 #define SMEM_SCOPE_WRITTEN ((uint32_t)1 << 16)
-#define SMEM_SCOPE_CLOSING ((uint32_t)1 << 17)
 
 struct securemem_sealed {
     uint64_t mark; /* tells it from other memory */
@@ -38,7 +36,7 @@ struct securemem_sealed {
     struct smem_sealing_key *key;
     void *opened; /* what scopes are open on, a secret */
     _Atomic uint64_t users;
-    _Atomic uint32_t scopes;
+    smem_scopes scopes;
     uint32_t stripe, class;
     bool listed;
     size_t size;

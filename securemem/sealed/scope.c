@@ -9,41 +9,6 @@
 #include "region/locks.h"
 #include "sealed/box.h"
 
-/* Whether scopes may be added to, or taken from, without the lock. */
-static bool is_open(uint32_t scopes)
-{
-    return (scopes & SMEM_SCOPE_COUNT) != 0 && (scopes & SMEM_SCOPE_CLOSING) == 0;
-}
-
-static bool is_full(uint32_t scopes)
-{
-    return (scopes & SMEM_SCOPE_COUNT) == SMEM_SCOPE_COUNT;
-}
-
-/* One scope more on what is open. False where it is not, or is as often as can be counted. */
-static bool enter(securemem_sealed *sealed, uint32_t written)
-{
-    uint32_t scopes = atomic_load_explicit(&sealed->scopes, memory_order_relaxed);
-    while (is_open(scopes) && !is_full(scopes))
-        if (atomic_compare_exchange_weak_explicit(
-                &sealed->scopes, &scopes, (scopes + 1) | written, memory_order_acquire,
-                memory_order_relaxed))
-            return true;
-    return false;
-}
-
-/* One less, but not the last. */
-static bool leave(securemem_sealed *sealed)
-{
-    uint32_t scopes = atomic_load_explicit(&sealed->scopes, memory_order_relaxed);
-    while (is_open(scopes) && (scopes & SMEM_SCOPE_COUNT) > 1)
-        if (atomic_compare_exchange_weak_explicit(&sealed->scopes, &scopes, scopes - 1,
-                                                  memory_order_release,
-                                                  memory_order_relaxed))
-            return true;
-    return false;
-}
-
 /* With the stripe held: the first scope. */
 static int open_first(const char *operation, securemem_sealed *sealed, uint32_t written)
 {
@@ -63,13 +28,13 @@ static int open_first(const char *operation, securemem_sealed *sealed, uint32_t 
 /* With the stripe held. Others may be left meanwhile, but for the last. */
 static int open_locked(const char *operation, securemem_sealed *sealed, uint32_t written)
 {
-    while (!enter(sealed, written)) {
+    while (!smem_scopes_enter(&sealed->scopes, written)) {
         uint32_t scopes = atomic_load_explicit(&sealed->scopes, memory_order_relaxed);
-        if (is_full(scopes))
+        if (smem_scopes_are_full(scopes))
             return smem_error_own(
                 operation, EOVERFLOW,
                 "65535 scopes are open on the sealed secret; close some");
-        if (!is_open(scopes))
+        if (!smem_scopes_are_open(scopes))
             return open_first(operation, sealed, written);
     }
     return 0;
@@ -111,15 +76,15 @@ static int close_locked(securemem_sealed *sealed, struct smem_sealing_key *key,
                         void **opened)
 {
     for (;;) {
-        if (leave(sealed))
+        if (smem_scopes_leave(&sealed->scopes))
             return 0;
         uint32_t scopes = atomic_load_explicit(&sealed->scopes, memory_order_relaxed);
-        if ((scopes & SMEM_SCOPE_COUNT) == 0)
+        if ((scopes & SMEM_SCOPES_COUNT) == 0)
             return smem_error_argument("securemem_sealed_close",
                                        "no scope is open on the sealed secret");
-        if ((scopes & SMEM_SCOPE_COUNT) > 1 ||
+        if ((scopes & SMEM_SCOPES_COUNT) > 1 ||
             !atomic_compare_exchange_strong(&sealed->scopes, &scopes,
-                                            scopes | SMEM_SCOPE_CLOSING))
+                                            scopes | SMEM_SCOPES_CLOSING))
             continue;
         int result = seal_opened(sealed, (scopes & SMEM_SCOPE_WRITTEN) != 0, key);
         if (result == 0) {
@@ -161,7 +126,7 @@ static int close_slowly(securemem_sealed *sealed)
 
 static int close_scope(securemem_sealed *sealed)
 {
-    return leave(sealed) ? 0 : close_slowly(sealed);
+    return smem_scopes_leave(&sealed->scopes) ? 0 : close_slowly(sealed);
 }
 
 void *securemem_sealed_open(securemem_sealed *sealed, securemem_access access)
@@ -174,7 +139,7 @@ void *securemem_sealed_open(securemem_sealed *sealed, securemem_access access)
             operation, "access is neither SECUREMEM_READ nor SECUREMEM_WRITE");
     if (result == 0) {
         uint32_t written = access == SECUREMEM_WRITE ? SMEM_SCOPE_WRITTEN : 0;
-        if (!enter(sealed, written))
+        if (!smem_scopes_enter(&sealed->scopes, written))
             result = open_slowly(operation, sealed, written);
     }
     if (result == 0) {

@@ -50,7 +50,8 @@ static bool is_plain(const struct smem_cache *cache, const struct smem_slot *slo
     return atomic_load_explicit(&slot->state, memory_order_relaxed) == SMEM_SLOT_LIVE &&
            atomic_load_explicit(&slot->access, memory_order_relaxed) ==
                SMEM_ACCESS_WRITE &&
-           slot->resting_access == SMEM_ACCESS_WRITE && slot->open_scopes == 0 &&
+           slot->resting_access == SMEM_ACCESS_WRITE &&
+           atomic_load_explicit(&slot->open_scopes, memory_order_relaxed) == 0 &&
            slot->epoch == cache->forks && (slot->locked || cache->unlocked);
 }
 

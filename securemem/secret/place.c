@@ -22,11 +22,10 @@ static enum smem_found find_packed(struct smem_region *region, const char *point
 static enum smem_found find_slot(struct smem_region *region, const char *pointer,
                                  struct smem_place *out)
 {
-    size_t offset = (size_t)(pointer - region->base) - region->lead_bytes;
-    size_t slot = offset / smem_region_stride(region);
-    if (slot >= region->used || pointer != smem_slot_secret(region, (uint32_t)slot))
+    uint32_t slot = smem_region_slot_at(region, pointer);
+    if (slot >= region->used || pointer != smem_slot_secret(region, slot))
         return SMEM_INTERIOR;
-    out->slot = (uint32_t)slot;
+    out->slot = slot;
     return smem_slot_state(region, out->slot) == SMEM_SLOT_LIVE ? SMEM_FOUND : SMEM_FREED;
 }
 

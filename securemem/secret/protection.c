@@ -11,6 +11,7 @@
 #include "region/keys.h"
 #include "secret/arena.h"
 #include "secret/place.h"
+#include "secret/scopes.h"
 
 #define WORD sizeof(uint64_t)
 
@@ -183,7 +184,8 @@ static void describe(const struct smem_place *place, securemem_protection *out)
     out->protection_key.asked = policy_of((unsigned)options->protection_key);
     out->access = (securemem_access)atomic_load(&s->access);
     out->resting_access = (securemem_access)s->resting_access;
-    out->open_scopes = s->open_scopes;
+    out->open_scopes =
+        atomic_load_explicit(&s->open_scopes, memory_order_relaxed) & SMEM_SCOPES_COUNT;
     describe_door(place, out);
     out->fork = options->fork;
     out->inheritance = inheritance_of(place);

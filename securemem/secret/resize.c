@@ -24,7 +24,8 @@ static bool has_access_of_its_own(const struct smem_place *place)
 {
     const struct smem_slot *s = &place->region->slots[place->slot];
     return !smem_place_is_packed(place) &&
-           (s->resting_access != SMEM_ACCESS_WRITE || s->open_scopes > 0);
+           (s->resting_access != SMEM_ACCESS_WRITE ||
+            atomic_load_explicit(&s->open_scopes, memory_order_relaxed) > 0);
 }
 
 static int make_like(const struct smem_place *old, size_t size, struct smem_place *out,
@@ -103,7 +104,9 @@ static int hand_over(const struct smem_place *old, const struct smem_place *new)
     const struct smem_slot *from = &old->region->slots[old->slot];
     struct smem_slot *to = &new->region->slots[new->slot];
     to->resting_access = from->resting_access;
-    to->open_scopes = from->open_scopes;
+    atomic_store_explicit(&to->open_scopes,
+                          atomic_load_explicit(&from->open_scopes, memory_order_relaxed),
+                          memory_order_relaxed);
     return smem_region_set_access(new->region, new->slot, access_of(old));
 }
 
