@@ -44,7 +44,7 @@ static bool free_packed(struct smem_cache *cache, struct smem_packed packed)
     uint32_t word = atomic_load_explicit(packed.word, memory_order_relaxed);
     unsigned class = smem_word_class(word);
     struct smem_bin *bin = &cache->bins[class];
-    if (!smem_word_is_live(word) || bin->count >= smem_size_classes[class].batch ||
+    if (!smem_word_is_live(word) || bin->count >= smem_class_kept(class) ||
         !smem_packed_end(packed, smem_word_size(word), bin->stride, cache->canary != 0,
                          smem_clear))
         return false;
@@ -101,8 +101,7 @@ static void empty_class(struct smem_cache *cache, unsigned class, uint32_t keep)
     char **secrets = bin->secrets;
     smem_word **words = bin->words;
     uint32_t gone = bin->count - keep;
-    for (uint32_t i = 0; i < gone; i++)
-        smem_packed_give(cache->arena, (struct smem_packed){secrets[i], words[i]});
+    smem_packed_give(cache->arena, secrets, words, gone);
     memmove(secrets, secrets + gone, keep * sizeof *secrets);
     memmove(words, words + gone, keep * sizeof *words);
     bin->count = keep;
@@ -210,10 +209,9 @@ static void lend(securemem_arena *arena, struct smem_cache *cache)
 static void prepare_bins(struct smem_cache *cache)
 {
     for (unsigned i = 0; i < SMEM_SIZE_CLASSES; i++) {
-        const struct smem_size_class *class = &smem_size_classes[i];
         struct smem_bin *bin = &cache->bins[i];
-        bin->most = class->stride > SMEM_BRIEF_MOST ? 0 : class->batch;
-        bin->stride = class->stride;
+        bin->stride = smem_size_classes[i].stride;
+        bin->most = bin->stride > SMEM_BRIEF_MOST ? 0 : smem_class_kept(i);
         bin->live = smem_word_live(SMEM_WORD_LIVE, 0, 0, i);
     }
 }
@@ -248,17 +246,16 @@ int smem_cache_take(securemem_arena *arena, unsigned class, struct smem_packed *
 {
     struct smem_cache *cache = entered(arena);
     if (cache == NULL) {
-        int taken = smem_packed_take(arena, class, out, 1);
+        int taken = smem_packed_take(arena, class, &out->secret, &out->word, 1);
         return taken < 0 ? taken : 0;
     }
     struct smem_bin *bin = &cache->bins[class];
     if (bin->count == 0) {
-        struct smem_packed got[SMEM_BIN_MOST];
-        int taken = smem_packed_take(arena, class, got, smem_size_classes[class].batch);
+        int taken = smem_packed_take(arena, class, bin->secrets, bin->words,
+                                     smem_size_classes[class].batch);
         if (taken < 0)
             return taken;
-        for (int i = 0; i < taken; i++)
-            smem_bin_put(bin, got[i]);
+        bin->count = (uint32_t)taken;
     }
     uint32_t last = --bin->count;
     *out = (struct smem_packed){bin->secrets[last], bin->words[last]};
@@ -269,12 +266,12 @@ void smem_cache_give(securemem_arena *arena, unsigned class, struct smem_packed 
 {
     struct smem_cache *cache = entered(arena);
     if (cache == NULL) {
-        smem_packed_give(arena, packed);
+        smem_packed_give(arena, &packed.secret, &packed.word, 1);
         return;
     }
     struct smem_bin *bin = &cache->bins[class];
-    if (bin->count >= smem_size_classes[class].batch)
-        empty_class(cache, class, bin->count / 2);
+    if (bin->count >= smem_class_kept(class))
+        empty_class(cache, class, smem_size_classes[class].batch);
     smem_bin_put(bin, packed);
 }
 

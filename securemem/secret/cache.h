@@ -25,7 +25,6 @@
 /* A secret is chosen among the last so many: those are in the processor's cache still. */
 #define SMEM_RECENT 8U
 
-#define SMEM_BIN_MOST     32U
 #define SMEM_GUARDED_MOST 16U
 #define SMEM_CACHES       8U /* arenas of a thread that are cached at once */
 
@@ -57,8 +56,8 @@ struct smem_bin {
     uint32_t most;   /* that may be freed without a call: 0 where a call wipes them */
     uint32_t stride; /* of the class */
     uint32_t live;   /* the word of one, but for its size */
-    char *secrets[SMEM_BIN_MOST];
-    smem_word *words[SMEM_BIN_MOST];
+    char *secrets[SMEM_KEPT_MOST];
+    smem_word *words[SMEM_KEPT_MOST];
 };
 
 struct smem_cache {

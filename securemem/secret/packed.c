@@ -71,27 +71,22 @@ static unsigned choose_group(uint64_t *random, const struct smem_page *page,
     return group;
 }
 
-static struct smem_packed packed_at(const struct smem_page *page, unsigned index)
+static unsigned take_group(struct smem_page *page, unsigned group, char **secrets,
+                           smem_word **words, unsigned count)
 {
-    struct smem_region *region = page->region;
     size_t stride = smem_size_classes[smem_page_class(page)].stride;
-    char *secret = smem_slot_data(region, page->slot) + index * stride;
-    return (struct smem_packed){secret, smem_word_at(region, secret)};
-}
-
-static unsigned take_group(struct smem_page *page, unsigned group,
-                           struct smem_packed *out, unsigned count)
-{
+    char *data = smem_slot_data(page->region, page->slot);
+    smem_word *first = smem_word_at(page->region, data);
+    uint32_t bits = group_bits(page, group), left = bits;
     unsigned taken = 0;
-    for (uint32_t bits = group_bits(page, group); bits != 0 && taken < count;
-         bits &= bits - 1) {
-        unsigned bit = (unsigned)__builtin_ctz(bits);
-        page->bits[group / 2] &= ~((uint64_t)1 << (group % 2 * GROUP + bit));
-        out[taken] = packed_at(page, group * GROUP + bit);
-        atomic_store_explicit(out[taken].word, smem_word_of(SMEM_WORD_CACHED),
+    for (; left != 0 && taken < count; left &= left - 1, taken++) {
+        size_t at = (group * GROUP + (unsigned)__builtin_ctz(left)) * stride;
+        secrets[taken] = data + at;
+        words[taken] = first + at / SMEM_UNIT;
+        atomic_store_explicit(words[taken], smem_word_of(SMEM_WORD_CACHED),
                               memory_order_relaxed);
-        taken++;
     }
+    page->bits[group / 2] &= ~((uint64_t)(bits ^ left) << group % 2 * GROUP);
     page->free = (uint16_t)(page->free - taken);
     return taken;
 }
@@ -106,8 +101,8 @@ static bool is_rest(const struct smem_page *page, unsigned count)
            page->free < smem_page_secrets(page->region, smem_page_class(page));
 }
 
-int smem_packed_take(securemem_arena *arena, unsigned class, struct smem_packed *out,
-                     unsigned count)
+int smem_packed_take(securemem_arena *arena, unsigned class, char **secrets,
+                     smem_word **words, unsigned count)
 {
     struct smem_page *page = arena->pages[class];
     if (page == NULL) {
@@ -119,26 +114,47 @@ int smem_packed_take(securemem_arena *arena, unsigned class, struct smem_packed 
     }
     unsigned group =
         choose_group(&arena->random, page, smem_page_secrets(page->region, class));
-    unsigned taken = take_group(page, group, out, count);
+    unsigned taken = take_group(page, group, secrets, words, count);
     if (page->free == 0)
         unlist(page);
     return (int)taken;
 }
 
-void smem_packed_give(securemem_arena *arena, struct smem_packed packed)
+static struct smem_page *page_of(const char *secret)
 {
-    struct smem_region *region = smem_registry_find(packed.secret);
-    struct smem_page *page =
-        smem_page_of(region, smem_packed_slot(region, packed.secret));
-    unsigned index = smem_packed_index(region, packed.secret, smem_page_class(page));
-    atomic_store_explicit(packed.word, smem_word_of(SMEM_WORD_FREE),
-                          memory_order_relaxed);
+    const struct smem_region *region = smem_registry_find(secret);
+    return smem_page_of(region, smem_packed_slot(region, secret));
+}
+
+/* True where the page, which may be gone then, has no other secret left. */
+static bool give(securemem_arena *arena, struct smem_page *page, size_t within,
+                 smem_word *word)
+{
+    const struct smem_size_class *class = &smem_size_classes[smem_page_class(page)];
+    unsigned index = (unsigned)(within * class->magic >> SMEM_MAGIC_BITS);
+    atomic_store_explicit(word, smem_word_of(SMEM_WORD_FREE), memory_order_relaxed);
     page->bits[index / 64] |= (uint64_t)1 << index % 64;
     if (page->free++ == 0)
         list(arena, page);
-    if (page->free == smem_page_secrets(region, smem_page_class(page))) {
-        unlist(page);
-        smem_arena_give_slot(arena, region, page->slot);
+    if (page->free < smem_page_secrets(page->region, smem_page_class(page)))
+        return false;
+    unlist(page);
+    smem_arena_give_slot(arena, page->region, page->slot);
+    return true;
+}
+
+void smem_packed_give(securemem_arena *arena, char *const *secrets,
+                      smem_word *const *words, unsigned count)
+{
+    struct smem_page *page = NULL;
+    const char *start = NULL;
+    for (unsigned i = 0; i < count; i++) {
+        if (page == NULL || (size_t)(secrets[i] - start) >= page->region->page) {
+            page = page_of(secrets[i]);
+            start = smem_slot_data(page->region, page->slot);
+        }
+        if (give(arena, page, (size_t)(secrets[i] - start), words[i]))
+            page = NULL;
     }
 }
 

@@ -10,11 +10,15 @@
  * With the stripe held: takes up to count free secrets of the class, all from one page,
  * wiped and cached. Their number, or a negative errno, recorded.
  */
-int smem_packed_take(securemem_arena *arena, unsigned class, struct smem_packed *out,
-                     unsigned count);
+int smem_packed_take(securemem_arena *arena, unsigned class, char **secrets,
+                     smem_word **words, unsigned count);
 
-/* With the stripe held: a cached secret, wiped, becomes free. */
-void smem_packed_give(securemem_arena *arena, struct smem_packed packed);
+/*
+ * With the stripe held: cached secrets, wiped, become free. Those of one page are best side
+ * by side.
+ */
+void smem_packed_give(securemem_arena *arena, char *const *secrets,
+                      smem_word *const *words, unsigned count);
 
 /* With the stripe held: whether a page has one secret, which to give is to give it back. */
 bool smem_packed_is_last(const struct smem_region *region, uint32_t slot);

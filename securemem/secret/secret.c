@@ -56,7 +56,7 @@ static int make_packed(securemem_arena *arena, size_t size, unsigned align_log2,
     uint32_t slot = smem_packed_slot(region, packed.secret);
     result = smem_door_reach(region, slot);
     if (result != 0) {
-        smem_packed_give(arena, packed);
+        smem_packed_give(arena, &packed.secret, &packed.word, 1);
         return result;
     }
     smem_packed_begin(packed, size, smem_size_classes[class].stride,

@@ -20,9 +20,13 @@
 
 #define SMEM_SIZE_CLASSES 32U
 
+/* A thread keeps two batches at most: it gives one back, and has another still. */
+#define SMEM_BATCH_MOST 32U
+#define SMEM_KEPT_MOST  (2 * SMEM_BATCH_MOST)
+
 struct smem_size_class {
     uint16_t stride;
-    uint16_t batch; /* secrets that a thread keeps at most */
+    uint16_t batch; /* that a thread takes from their page, or gives back, at once */
     uint32_t magic; /* offset * magic >> SMEM_MAGIC_BITS is offset / stride */
 };
 
@@ -33,6 +37,12 @@ extern const struct smem_size_class smem_size_classes[SMEM_SIZE_CLASSES];
 
 /* The class of the smallest stride that is so many units or more; 0 for 0. */
 extern const uint8_t smem_class_of_units[SMEM_LARGEST_UNITS + 1];
+
+/* The secrets of a class that a thread keeps at most. */
+static inline uint32_t smem_class_kept(unsigned class)
+{
+    return 2U * smem_size_classes[class].batch;
+}
 
 /* The class for so many bytes, SMEM_LARGEST_STRIDE at most, canary included. */
 static inline unsigned smem_class_of(size_t bytes)
