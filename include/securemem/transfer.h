@@ -26,9 +26,10 @@ extern "C" {
  * Reads just size bytes from a descriptor into place, across short reads, signals that
  * interrupt, and waits where it would block (poll(2)), for as long as it takes.
  * 0, -EINVAL (secret is NULL, or begins a secret of fewer bytes), -ENODATA (it ended
- * before), -EBADF, -EFAULT (the secret is closed), -EISDIR, -EIO (anything else;
- * kernel_code has it). On a refusal what came is zeros again, unless another thread closed
- * the secret meanwhile; the bytes beyond are as before.
+ * before), -EBADF, -EFAULT (the secret is closed, or a part is not mapped), -EISDIR, -EIO
+ * (anything else; kernel_code has it). On a refusal what came is zeros again and the bytes
+ * beyond are as before; on -EFAULT all that can still be written is zeros, if /dev/zero is
+ * there.
  */
 SECUREMEM_API SECUREMEM_USE_RESULT int securemem_read_fd(int fd, void *secret,
                                                          size_t size);

@@ -112,6 +112,21 @@ static int need_bytes(const char *operation, const void *secret, size_t size)
                             "the secret has fewer bytes than size");
 }
 
+/*
+ * Before a byte that cannot be written more may have come than read(2) says (a pipe's
+ * pages). Another thread has closed the secret, or it ends there: zeros go as far as the
+ * kernel gets, which tells without a fault.
+ */
+static void forget(void *place, size_t size)
+{
+    size_t got;
+    int zeros = smem_kernel_open("/dev/zero");
+    if (zeros < 0)
+        return;
+    (void)smem_stream_read(zeros, place, size, &got); /* what is closed keeps it */
+    (void)smem_kernel_close(zeros);
+}
+
 int securemem_read_fd(int fd, void *secret, size_t size)
 {
     static const char operation[] = "securemem_read_fd";
@@ -122,8 +137,10 @@ int securemem_read_fd(int fd, void *secret, size_t size)
     result = smem_stream_read(fd, secret, size, &got);
     if (result == 0 && got == size)
         return 0;
-    if (result != -EFAULT) /* what the kernel wrote to can be written */
-        sodium_memzero(secret, got);
+    if (result == -EFAULT)
+        forget(secret, size);
+    else
+        sodium_memzero(secret, got); /* what the kernel wrote to can be written */
     if (result != 0)
         return smem_stream_refuse(operation, "the descriptor", result);
     return smem_error_limit(operation, ENODATA, size, SIZE_MAX, got,

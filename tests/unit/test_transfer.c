@@ -169,6 +169,27 @@ static void a_closed_secret_is_named_as_the_reason(void **state)
     securemem_free(secret);
 }
 
+/* Where the caller takes more than is left of a secret, from a pipe or a file. */
+static void what_came_before_the_end_of_a_secret_is_zeros(void **state)
+{
+    (void)state;
+    int ends[2], file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    assert_true(file >= 0 && pipe(ends) == 0);
+    assert_int_equal(write(ends[1], wanted, 32), 32);
+    const int sources[] = {ends[0], file};
+    for (size_t i = 0; i < COUNT(sources); i++) {
+        unsigned char *secret = securemem_alloc(64);
+        memset(secret, 0x11, 64);
+        assert_int_equal(securemem_read_fd(sources[i], secret + 48, 32), -EFAULT);
+        assert_true(all_bytes_are(secret, 48, 0x11));
+        assert_true(all_bytes_are(secret + 48, 16, 0));
+        securemem_free(secret);
+    }
+    close(ends[0]);
+    close(ends[1]);
+    close(file);
+}
+
 struct drain {
     int fd;
     unsigned char got[1 << 18];
@@ -290,6 +311,7 @@ int main(void)
         cmocka_unit_test(a_refusal_writes_to_no_closed_secret),
         cmocka_unit_test(no_more_than_a_secret_has_is_read_or_written),
         cmocka_unit_test(a_closed_secret_is_named_as_the_reason),
+        cmocka_unit_test(what_came_before_the_end_of_a_secret_is_zeros),
         cmocka_unit_test(writes_are_whole_whatever_the_reader_does),
         cmocka_unit_test(a_reader_that_is_gone_is_an_error),
         cmocka_unit_test(encodings_go_both_ways_and_refuse_what_is_malformed),
