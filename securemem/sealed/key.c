@@ -104,11 +104,14 @@ static securemem_arena *key_arena(unsigned class)
     securemem_arena *arena = atomic_load_explicit(place, memory_order_acquire);
     if (arena != NULL)
         return arena;
+    int saved_errno = errno;
     smem_error_hold();
     arena = create(class, SECUREMEM_PROTECTION_KEY_REQUIRED);
     smem_error_resume();
-    if (arena == NULL)
+    if (arena == NULL) {
+        errno = saved_errno;
         arena = create(class, SECUREMEM_PROTECTION_KEY_OFF);
+    }
     return settle(place, arena);
 }
 

@@ -42,6 +42,21 @@ void __wrap_smem_lock_every_sealed(void)
     __real_smem_lock_every_sealed();
 }
 
+/* Room for what a shielded key is derived to: idle memory of the library's, as a rule. */
+static bool refuses;
+void *__real_securemem_arena_alloc_aligned(securemem_arena *arena, size_t size,
+                                           size_t alignment);
+void *__wrap_securemem_arena_alloc_aligned(securemem_arena *arena, size_t size,
+                                           size_t alignment);
+void *__wrap_securemem_arena_alloc_aligned(securemem_arena *arena, size_t size,
+                                           size_t alignment)
+{
+    if (!refuses)
+        return __real_securemem_arena_alloc_aligned(arena, size, alignment);
+    errno = ENOMEM;
+    return NULL;
+}
+
 static const unsigned char plain[BYTES] = "in the midst of it";
 static securemem_sealed *other;
 static unsigned class;
@@ -118,6 +133,28 @@ static int seal_amid_drawing(void *argument)
     return 0;
 }
 
+/* What is sealed stays so by its old key, and what is open is sealed by the next close. */
+static int refuse_amid_closing(void *argument)
+{
+    (void)argument;
+    securemem_sealed *sealed = seal();
+    unsigned char *open = securemem_sealed_open(sealed, SECUREMEM_WRITE), into[BYTES];
+    NEED(open != NULL && securemem_sealed_rotate() == 0);
+    open[0] ^= 1;
+    refuses = true;
+    int result = securemem_sealed_close(sealed);
+    refuses = false;
+    NEED(result == ((class & SECUREMEM_SEAL_SHIELDED) != 0 ? -ENOMEM : 0));
+    if (result != 0) {
+        NEED(opens(sealed));
+        NEED(securemem_sealed_close(sealed) == 0);
+    }
+    NEED(securemem_unseal_into(sealed, into, BYTES) == 0);
+    into[0] ^= 1;
+    NEED(memcmp(into, plain, BYTES) == 0);
+    return 0;
+}
+
 static void in_each_class(int (*body)(void *))
 {
     for (class = 0; class < SMEM_SEAL_CLASSES; class ++) {
@@ -144,11 +181,18 @@ static void of_two_that_draw_a_key_both_seal_with_one(void **state)
     in_each_class(seal_amid_drawing);
 }
 
+static void a_refused_close_leaves_what_was_sealed(void **state)
+{
+    (void)state;
+    in_each_class(refuse_amid_closing);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_wiped_amid_sealing_is_sealed_by_another_key),
         cmocka_unit_test(what_is_wiped_amid_closing_is_lost_and_not_sealed_by_zeros),
+        cmocka_unit_test(a_refused_close_leaves_what_was_sealed),
         cmocka_unit_test(of_two_that_draw_a_key_both_seal_with_one),
     };
     return RUN_GROUP(tests);

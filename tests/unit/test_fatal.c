@@ -339,8 +339,10 @@ static int give_back(void *argument)
     for (size_t i = 0; i < COUNT(terminations); i++)
         NEED(terminations[i] == SIGHUP || now[terminations[i]].sa_handler != SIG_DFL);
     NEED(now[SIGHUP].sa_handler == SIG_IGN && now[SIGCHLD].sa_handler == SIG_DFL);
-    NEED(securemem_wipe_on_fatal_signal(BOTH) == 0); /* once more is the same */
     struct sigaction again[32] = {0};
+    NEED(securemem_wipe_on_fatal_signal(BOTH) == 0); /* once more is the same */
+    take_actions(again);
+    NEED(same_actions(now, again));
     NEED(signal(SIGTERM, SIG_DFL) != SIG_ERR && signal(SIGSEGV, SIG_DFL) != SIG_ERR);
     NEED(securemem_wipe_on_fatal_signal(BOTH) == 0); /* of what was put back as well */
     take_actions(again);

@@ -18,10 +18,12 @@ static void fill(unsigned char *bytes, size_t size, unsigned seed)
 
 static securemem_sealed *sealed_of(const void *bytes, size_t size, unsigned flags)
 {
+    errno = 77;
     securemem_sealed *sealed = securemem_seal(bytes, size, flags);
     if (sealed == NULL)
         print_error("%s\n", securemem_last_error()->message);
     assert_non_null(sealed);
+    assert_int_equal(errno, 77); /* also of the first, which makes what is needed */
     return sealed;
 }
 

@@ -216,7 +216,7 @@ static void a_key_that_has_sealed_enough_is_exchanged(void **state)
     (void)state;
     securemem_sealed *first = sealed_of(32, 1, 0);
     const struct smem_sealing_key *old = first->key;
-    atomic_store(&first->key->next, ((uint64_t)1 << 40) - 1);
+    atomic_store(&first->key->next, ((uint64_t)1 << 40) - 4);
     securemem_sealed *last = sealed_of(32, 2, 0);
     assert_ptr_equal(last->key, old);
     securemem_sealed *next = sealed_of(32, 3, 0);
