@@ -97,11 +97,10 @@ static securemem_arena *stack_arena(void)
     if (made == NULL)
         return NULL;
     made->holds_stacks = true;
+    smem_fork_add_hook(inherit); /* before another thread has a stack of it */
     securemem_arena *first = NULL;
-    if (atomic_compare_exchange_strong(&arena, &first, made)) {
-        smem_fork_add_hook(inherit);
+    if (atomic_compare_exchange_strong(&arena, &first, made))
         return made;
-    }
     securemem_arena_destroy(made); /* another thread was first */
     return first;
 }
