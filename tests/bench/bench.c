@@ -67,7 +67,10 @@ int main(int argc, char **argv)
         for (size_t p = 0; p < PEERS; p++)
             run_peer(&peers[p], brief ? 0.5 : 8, &report.samples[p][r]);
     report_print(&report);
-    capacity_print();
+    if (brief)
+        capacity_print((size_t)1 << 20, CAPACITY_MOST / 8);
+    else
+        capacity_print((size_t)8 << 20, CAPACITY_MOST);
 
     printf("\nGrowth\n\n");
     const struct peer *packed = &peers[PEER_PACKED], *guarded = &peers[PEER_GUARDED];

@@ -13,9 +13,7 @@
 #include "support/view.h"
 #include "work.h"
 
-#define ASKED      300000UL
-#define LOCK_LIMIT ((uint64_t)8 << 20)
-#define SIZE       32
+#define SIZE 32
 
 #define POPULATE_WRITE 23 /* MADV_POPULATE_WRITE, for older headers */
 
@@ -29,17 +27,23 @@ static size_t fill(const struct peer *peer, void **memory, size_t most)
     return made;
 }
 
+struct question {
+    const struct peer *peer;
+    size_t lock_limit, asked;
+};
+
 static int ask(void *argument)
 {
-    const struct peer *peer = argument;
-    static void *memory[ASKED];
-    peers_pool_bytes = LOCK_LIMIT;
-    if (!child_become_ordinary(LOCK_LIMIT) || !peer->begin())
+    const struct question *question = argument;
+    const struct peer *peer = question->peer;
+    static void *memory[CAPACITY_MOST];
+    peers_pool_bytes = question->lock_limit;
+    if (!child_become_ordinary(question->lock_limit) || !peer->begin())
         return 1;
-    smaps_make_room(ASKED);
+    smaps_make_room(CAPACITY_MOST);
     (void)smaps_read(); /* its table, before mappings are counted */
     size_t mappings = view_mappings(), locked = 0;
-    size_t made = fill(peer, memory, ASKED);
+    size_t made = fill(peer, memory, question->asked);
     size_t more = view_mappings() - mappings;
     (void)smaps_read();
     for (size_t i = 0; i < made; i++) {
@@ -50,18 +54,20 @@ static int ask(void *argument)
     return fflush(stdout);
 }
 
-void capacity_print(void)
+void capacity_print(size_t lock_limit, size_t asked)
 {
-    printf("\nRLIMIT_MEMLOCK 8 MiB, not root, 300,000 secrets of 32 B asked for\n\n"
+    asked = asked < CAPACITY_MOST ? asked : CAPACITY_MOST;
+    printf("\nRLIMIT_MEMLOCK %zu MiB, not root, %zu secrets of %d B asked for\n\n"
            "%-34s%12s%16s%12s\n",
-           "", "given", "really locked", "mappings");
+           lock_limit >> 20, asked, SIZE, "", "given", "really locked", "mappings");
     fflush(stdout);
     for (size_t p = 0; p < PEERS; p++) {
+        struct question question = {&peers[p], lock_limit, asked};
         struct child_end end;
         if (peers[p].bare)
             continue;
         fflush(stdout);
-        child_run(ask, (void *)(uintptr_t)&peers[p], &end);
+        child_run(ask, &question, &end);
         if (end.exit_code != 0)
             printf("%-34s%12s\n", peers[p].name, "-");
     }

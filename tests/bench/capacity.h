@@ -5,8 +5,12 @@
 
 #include "peers.h"
 
-/* An ordinary user with a lock limit of 8 MiB asks each peer for 300,000 of 32 bytes. */
-void capacity_print(void);
+/*
+ * An ordinary user with this lock limit, in bytes, asks each peer for so many of 32 bytes. A
+ * peer that looks through all it has given takes the square of it: 300,000 are a minute.
+ */
+#define CAPACITY_MOST 300000UL
+void capacity_print(size_t lock_limit, size_t asked);
 
 /* So many, or fewer where the machine has not so many bytes free for each. */
 size_t capacity_most(size_t count, size_t bytes);
