@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent.h"
 #include "capacity.h"
 #include "realtime.h"
 #include "report.h"
@@ -84,6 +85,7 @@ int main(int argc, char **argv)
     sealed_print(brief ? 1 : REPORT_ROUNDS, brief ? 0.5 : 8, brief ? 10000 : 1000000);
     scratch_print(brief ? 1 : REPORT_ROUNDS, brief ? 0.5 : 8);
     secretmem_print(brief ? 1 : REPORT_ROUNDS, brief ? 0.5 : 8, brief ? 50 : 1000);
+    agent_print(brief ? 1 : REPORT_ROUNDS, brief ? 50 : 500);
     if (picture != NULL && !report_draw(&report, picture)) {
         perror(picture);
         return 1;
