@@ -24,6 +24,8 @@ enum { CONSTRAIN_LIFETIME = 1, CONSTRAIN_CONFIRM = 2 };
 
 #define SECOND 1000U /* milliseconds */
 
+#define BARE_BYTES 5U /* of a reply that is only a type */
+
 static enum outcome answer(struct reply *reply, uint8_t type)
 {
     size_t begun = reply_begin(reply);
@@ -199,12 +201,14 @@ enum outcome agent_answer(struct agent *agent, struct request *request,
     struct span rest = request->message;
     size_t before = reply->size;
     (void)keys_expire(&agent->keys, request->now);
+    if (!reply_reserve(reply, BARE_BYTES)) /* nothing is done that could not be told */
+        return OUTCOME_ANSWERED;
     if (!wire_u8(&rest, &type))
         return answer(reply, FAILURE);
     enum outcome outcome = serve(agent, type, rest, request, reply);
     if (!reply->failed)
         return outcome;
-    reply->failed = false; /* room for a failure is left of what was too much */
+    reply->failed = false; /* for what was too much: a failure has its room */
     reply->size = before;
     return answer(reply, FAILURE);
 }

@@ -42,7 +42,10 @@ struct request {
     struct reply question; /* of OUTCOME_CONFIRM: text and a NUL; free it */
 };
 
-/* Appends a reply to what is in reply. One that finds no memory is a failure. */
+/*
+ * Appends a reply to what is in reply. One that finds no memory is a failure; where there is
+ * none even for that, nothing is done, and the reply has failed.
+ */
 enum outcome agent_answer(struct agent *agent, struct request *request,
                           struct reply *reply);
 

@@ -46,15 +46,35 @@ destroy_files:
     return code;
 }
 
+/* The status of a program that has ended; false: there is none. */
+static bool reap(pid_t pid, int *status)
+{
+    pid_t got;
+    do
+        got = waitpid(pid, status, 0);
+    while (got < 0 && errno == EINTR);
+    return got == pid;
+}
+
+static void end(pid_t pid)
+{
+    int status;
+    if (kill(pid, SIGKILL) ==
+        0) /* what could not be ended would be waited for for ever */
+        (void)reap(pid, &status);
+}
+
 /* posix_spawn(3) shares memory with the child until it executes: no secret is copied. */
 bool ask_start(struct ask *ask, const char *question)
 {
     int answer[2];
     pid_t pid;
-    if (setenv("SSH_ASKPASS_PROMPT", "confirm", 1) != 0 ||
-        pipe2(answer, O_CLOEXEC | O_NONBLOCK) != 0)
+    if (setenv("SSH_ASKPASS_PROMPT", "confirm", 1) != 0 || pipe2(answer, O_CLOEXEC) != 0)
         return false;
-    int code = spawn(&pid, question, answer[1]);
+    /* Its end blocks, as a program expects; what it starts could hold it open for ever. */
+    int code = fcntl(answer[0], F_SETFL, O_NONBLOCK) == 0
+                   ? spawn(&pid, question, answer[1])
+                   : errno;
     (void)close(answer[1]);
     if (code != 0)
         goto close_answer;
@@ -65,8 +85,7 @@ bool ask_start(struct ask *ask, const char *question)
     return true;
 
 end_program:
-    (void)kill(pid, SIGKILL);
-    (void)waitpid(pid, NULL, 0);
+    end(pid);
 close_answer:
     (void)close(answer[0]);
     return false;
@@ -83,9 +102,9 @@ bool ask_finish(struct ask *ask)
 {
     int status = 0;
     char text[ANSWER_BYTES] = {0};
-    pid_t pid = waitpid(ask->pid, &status, 0);
+    bool ended = reap(ask->pid, &status);
     ssize_t got = read(ask->answer, text, sizeof text - 1);
-    bool ended_well = pid == ask->pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    bool ended_well = ended && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     forget(ask);
     if (!ended_well || got < 0)
         return false;
@@ -97,7 +116,6 @@ void ask_cancel(struct ask *ask)
 {
     if (ask->pid == 0)
         return;
-    (void)kill(ask->pid, SIGKILL); /* it would have to be waited for otherwise */
-    (void)waitpid(ask->pid, NULL, 0);
+    end(ask->pid);
     forget(ask);
 }

@@ -38,13 +38,15 @@ static bool publish(struct span der, struct reply *reply)
         return false;
     const BIGNUM *const numbers[] = {ECDSA_SIG_get0_r(parsed), ECDSA_SIG_get0_s(parsed)};
     size_t begun = reply_begin(reply);
-    for (unsigned i = 0; i < 2; i++) {
-        (void)BN_bn2binpad(numbers[i], number, sizeof number); /* both are of the curve */
-        reply_positive(reply, (struct span){number, sizeof number});
+    bool done = true;
+    for (unsigned i = 0; i < 2 && done; i++) {
+        done = BN_bn2binpad(numbers[i], number, sizeof number) == (int)sizeof number;
+        if (done)
+            reply_positive(reply, (struct span){number, sizeof number});
     }
     reply_end(reply, begun);
     ECDSA_SIG_free(parsed);
-    return true;
+    return done;
 }
 
 static bool sign(const struct kind *kind, const struct span *fields, struct span data,
@@ -66,31 +68,41 @@ static bool sign(const struct kind *kind, const struct span *fields, struct span
     return done && publish((struct span){der, size}, reply);
 }
 
+/* The other way round. The size of *der, which is to be freed; not above 0: it is none. */
+static int to_der(struct span numbers, unsigned char **der)
+{
+    struct span r, s;
+    int size = 0;
+    if (!wire_string(&numbers, &r) || !wire_string(&numbers, &s))
+        return 0;
+    ECDSA_SIG *parsed = ECDSA_SIG_new();
+    BIGNUM *first = BN_bin2bn(r.at, (int)r.size, NULL);
+    BIGNUM *second = BN_bin2bn(s.at, (int)s.size, NULL);
+    if (parsed == NULL || ECDSA_SIG_set0(parsed, first, second) != 1)
+        goto free_numbers;
+    size = i2d_ECDSA_SIG(parsed, der);
+    first = second = NULL; /* they are parsed's now */
+free_numbers:
+    BN_free(first);
+    BN_free(second);
+    ECDSA_SIG_free(parsed);
+    return size;
+}
+
 static bool verify(const struct kind *kind, const struct span *fields, struct span data,
                    uint32_t flags, struct span signature)
 {
     (void)flags;
     unsigned char *der = NULL;
-    struct span r, s;
-    ECDSA_SIG *parsed = ECDSA_SIG_new();
-    bool good = false;
     struct description key;
-    if (parsed == NULL)
-        return false;
-    if (!wire_string(&signature, &r) || !wire_string(&signature, &s) ||
-        ECDSA_SIG_set0(parsed, BN_bin2bn(r.at, (int)r.size, NULL),
-                       BN_bin2bn(s.at, (int)s.size, NULL)) != 1)
-        goto free_parsed;
-    int size = i2d_ECDSA_SIG(parsed, &der);
+    int size = to_der(signature, &der);
     if (size <= 0)
-        goto free_parsed;
+        return false;
     describe(kind, fields, &key);
-    good = libcrypto_verify(&key, "EC", kind->digest, data,
-                            (struct span){der, (size_t)size});
+    bool good = libcrypto_verify(&key, "EC", kind->digest, data,
+                                 (struct span){der, (size_t)size});
     libcrypto_forget(&key);
     OPENSSL_free(der);
-free_parsed:
-    ECDSA_SIG_free(parsed);
     return good;
 }
 

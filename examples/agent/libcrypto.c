@@ -4,9 +4,11 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/rand.h>
 #include <securemem.h>
 
-#define IDLE_BYTES ((size_t)256 << 10) /* a signature by RSA-4096 frees and takes less */
+#define IDLE_BYTES  ((size_t)256 << 10) /* a signature by RSA-4096 frees and takes less */
+#define START_BYTES ((size_t)768 << 10) /* what it makes once, and keeps, is 500 KiB */
 
 static securemem_arena *memory;
 
@@ -35,18 +37,49 @@ static void *resize(void *secret, size_t size, const char *file, int line)
     return NULL;
 }
 
+/* What it makes at the first use of each is made now. */
+static bool warm_up(void)
+{
+    static const char *const digests[] = {"SHA256", "SHA384", "SHA512"};
+    static const char *const keys[] = {"RSA", "EC"};
+    static const char *const signatures[] = {"RSA", "ECDSA"};
+    unsigned char byte;
+    bool warm = RAND_bytes(&byte, 1) == 1 && RAND_priv_bytes(&byte, 1) == 1;
+    for (size_t i = 0; warm && i < sizeof digests / sizeof digests[0]; i++) {
+        EVP_MD *digest = EVP_MD_fetch(NULL, digests[i], NULL);
+        warm = digest != NULL;
+        EVP_MD_free(digest);
+    }
+    for (size_t i = 0; warm && i < sizeof keys / sizeof keys[0]; i++) {
+        EVP_KEYMGMT *management = EVP_KEYMGMT_fetch(NULL, keys[i], NULL);
+        EVP_SIGNATURE *signature = EVP_SIGNATURE_fetch(NULL, signatures[i], NULL);
+        warm = management != NULL && signature != NULL;
+        EVP_SIGNATURE_free(signature);
+        EVP_KEYMGMT_free(management);
+    }
+    return warm;
+}
+
+/*
+ * Where memory is missing for its global context libcrypto 3 does not fail but crash, then or
+ * at the next call (openssl/openssl#25442): with all keys, if that were at the first of RSA.
+ * Memory is there before it asks.
+ */
 const char *libcrypto_start(void)
 {
     memory = securemem_arena_create(
         &(securemem_arena_options){.placement = SECUREMEM_PACKED, .idle = IDLE_BYTES});
-    if (memory == NULL)
+    if (memory == NULL || securemem_arena_reserve(memory, START_BYTES) != 0)
         return securemem_last_error()->message;
     if (CRYPTO_set_mem_functions(take, resize, give) != 1)
         return "libcrypto took memory before it could be told where from";
     /* A configuration could load code, and atexit(3) would free while others still work. */
     if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT, NULL) !=
-        1)
+            1 ||
+        !warm_up())
         return "libcrypto does not start";
+    (void)securemem_arena_trim(
+        memory); /* what is not given back stays locked and wiped */
     return NULL;
 }
 

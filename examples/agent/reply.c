@@ -20,7 +20,7 @@ void reply_clear(struct reply *reply)
     reply->failed = false;
 }
 
-static bool has_room(struct reply *reply, size_t more)
+bool reply_reserve(struct reply *reply, size_t more)
 {
     if (reply->failed || more > ROOM_MOST - reply->size) {
         reply->failed = true;
@@ -43,7 +43,7 @@ static bool has_room(struct reply *reply, size_t more)
 
 void reply_bytes(struct reply *reply, struct span bytes)
 {
-    if (bytes.size == 0 || !has_room(reply, bytes.size))
+    if (bytes.size == 0 || !reply_reserve(reply, bytes.size))
         return;
     memcpy(reply->bytes + reply->size, bytes.at, bytes.size);
     reply->size += bytes.size;

@@ -23,6 +23,9 @@ void reply_free(struct reply *reply);
 /* Empty again, and not failed. */
 void reply_clear(struct reply *reply);
 
+/* Makes room for so many bytes more, which then cannot fail. */
+bool reply_reserve(struct reply *reply, size_t more);
+
 void reply_u8(struct reply *reply, uint8_t value);
 void reply_u32(struct reply *reply, uint32_t value);
 void reply_bytes(struct reply *reply, struct span bytes); /* as they are */

@@ -20,6 +20,9 @@
 #define MESSAGES_BUDGET ((size_t)4 << 20)
 #define MESSAGES_IDLE   ((size_t)256 << 10)
 
+/* Milliseconds after which who knocks is looked for again, where nobody could be let in. */
+#define PAUSE 100U
+
 static bool watch(const struct server *server, int operation, int fd, uint32_t events,
                   void *whose)
 {
@@ -27,14 +30,17 @@ static bool watch(const struct server *server, int operation, int fd, uint32_t e
     return epoll_ctl(server->events, operation, fd, &event) == 0;
 }
 
+/* SIGPIPE is blocked too: whoever started it may be gone before it is told that it is ready. */
 static const char *open_signals(int *fd)
 {
-    sigset_t ending;
+    sigset_t ending, blocked;
     (void)sigemptyset(&ending);
     (void)sigaddset(&ending, SIGTERM);
     (void)sigaddset(&ending, SIGINT);
     (void)sigaddset(&ending, SIGHUP);
-    if (sigprocmask(SIG_BLOCK, &ending, NULL) != 0)
+    blocked = ending;
+    (void)sigaddset(&blocked, SIGPIPE);
+    if (sigprocmask(SIG_BLOCK, &blocked, NULL) != 0)
         return strerror(errno);
     *fd = signalfd(-1, &ending, SFD_CLOEXEC | SFD_NONBLOCK);
     return *fd >= 0 ? NULL : strerror(errno);
@@ -70,7 +76,8 @@ fail:
     return wrong;
 }
 
-/* A full house does not look at the door: it would be told of who knocks, and again. */
+/* Who cannot let anybody in does not look at the door: it would be told of who knocks, and
+ * again. */
 static void listen_or_not(struct server *server, bool listens)
 {
     if (server->listens != listens && watch(server, EPOLL_CTL_MOD, server->listener,
@@ -102,12 +109,19 @@ static void go(struct server *server, struct client *client, uint64_t now)
     client->watched = events;
 }
 
-static void admit(struct server *server)
+/* What is missing for one more may be the machine's, and come back with nobody leaving. */
+static void pause_admission(struct server *server, uint64_t now)
+{
+    listen_or_not(server, false);
+    server->paused_until = now + PAUSE;
+}
+
+static void admit(struct server *server, uint64_t now)
 {
     int fd = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0) {
-        if ((errno == EMFILE || errno == ENFILE) && server->count > 0)
-            listen_or_not(server, false);
+        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+            pause_admission(server, now);
         return;
     }
     struct client *client =
@@ -124,8 +138,6 @@ static void admit(struct server *server)
     client->next = server->clients;
     server->clients = client;
     server->count++;
-    if (server->count == SERVER_CLIENTS_MOST)
-        listen_or_not(server, false);
 }
 
 /* After all events of a turn: some may be of one that has gone. */
@@ -141,14 +153,12 @@ static void bury(struct server *server)
         *place = client->next;
         client_free(client);
         server->count--;
-        listen_or_not(server, true);
     }
 }
 
-/* Those whose time has come go on; milliseconds until the next one's, -1: never. */
-static int keep_time(struct server *server)
+/* Those whose time has come go on; when the next one's comes, KEY_FOR_EVER: never. */
+static uint64_t keep_time(struct server *server, uint64_t now)
 {
-    uint64_t now = clock_now();
     uint64_t next = keys_expire(&server->agent.keys, now);
     for (struct client *client = server->clients; client != NULL; client = client->next) {
         if (client->state == CLIENT_WAITING && client->later <= now)
@@ -156,6 +166,22 @@ static int keep_time(struct server *server)
         if (client->state == CLIENT_WAITING && client->later < next)
             next = client->later;
     }
+    return next;
+}
+
+/* Looks at the door, or not; when it is to be tried again, KEY_FOR_EVER: when one leaves. */
+static uint64_t keep_door(struct server *server, uint64_t now)
+{
+    bool has_place = server->count < SERVER_CLIENTS_MOST;
+    listen_or_not(server, has_place && server->paused_until <= now);
+    if (server->listens || !has_place)
+        return KEY_FOR_EVER;
+    return server->paused_until > now ? server->paused_until : now + PAUSE;
+}
+
+/* In milliseconds, for epoll_wait(2). */
+static int time_until(uint64_t next, uint64_t now)
+{
     if (next == KEY_FOR_EVER)
         return -1;
     return next <= now ? 0 : next - now > INT_MAX ? INT_MAX : (int)(next - now);
@@ -175,17 +201,24 @@ static void attend(struct server *server, const struct epoll_event *event, uint6
 
 const char *server_run(struct server *server)
 {
+    static const char no_clock[] = "the clock cannot be read";
     struct epoll_event events[EVENTS_AT_ONCE];
     for (;;) {
-        int timeout = keep_time(server);
+        uint64_t now;
+        if (!clock_now(&now))
+            return no_clock;
+        uint64_t next = keep_time(server, now);
         bury(server);
-        int ready = epoll_wait(server->events, events, EVENTS_AT_ONCE, timeout);
+        uint64_t door = keep_door(server, now);
+        int ready = epoll_wait(server->events, events, EVENTS_AT_ONCE,
+                               time_until(door < next ? door : next, now));
         if (ready < 0 && errno != EINTR)
             return strerror(errno);
-        uint64_t now = clock_now();
+        if (!clock_now(&now))
+            return no_clock;
         for (int i = 0; i < ready; i++) {
             if (events[i].data.ptr == &server->listener)
-                admit(server);
+                admit(server, now);
             else if (events[i].data.ptr == &server->signals ||
                      events[i].data.ptr == &server->ended)
                 return NULL;

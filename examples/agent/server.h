@@ -25,7 +25,9 @@ struct server {
     int events, signals, ended; /* of epoll, of signalfd, of the companion; -1 */
     struct client *clients;
     size_t count;
-    bool listens; /* whether the listener is waited for: not while all places are taken */
+    bool
+        listens; /* whether the listener is waited for: not while all places are taken, */
+    uint64_t paused_until; /* nor, until then, after somebody could not be let in */
 };
 
 /* Blocks SIGTERM, SIGINT and SIGHUP in this thread. Undone by server_close. */

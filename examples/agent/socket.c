@@ -31,13 +31,18 @@ too_long:
     return too_long;
 }
 
+/* Absolute: the agent leaves this folder, and removes the socket from another one. */
 static const char *name(struct socket *made, const char *path)
 {
-    int length =
-        path != NULL
-            ? snprintf(made->address.sun_path, sizeof made->address.sun_path, "%s", path)
-            : snprintf(made->address.sun_path, sizeof made->address.sun_path,
-                       "%s/agent.%ld", made->folder, (long)getpid());
+    char here[sizeof made->address.sun_path] = "";
+    if (path != NULL && path[0] != '/' && getcwd(here, sizeof here) == NULL)
+        return errno == ERANGE ? too_long : strerror(errno);
+    const char *between = here[0] != '\0' && here[1] != '\0' ? "/" : "";
+    int length = path != NULL
+                     ? snprintf(made->address.sun_path, sizeof made->address.sun_path,
+                                "%s%s%s", here, between, path)
+                     : snprintf(made->address.sun_path, sizeof made->address.sun_path,
+                                "%s/agent.%ld", made->folder, (long)getpid());
     return length > 0 && (size_t)length < sizeof made->address.sun_path ? NULL : too_long;
 }
 

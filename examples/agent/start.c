@@ -110,31 +110,53 @@ static int go_on(const struct options *options, const struct socket *made, pid_t
     return NO_COMMAND;
 }
 
+/* 1: the agent is ready; 0: it has said why not, and removed the socket; or a negative errno. */
+static int await_ready(int ready)
+{
+    char byte;
+    ssize_t got;
+    do
+        got = read(ready, &byte, 1);
+    while (got < 0 && errno == EINTR);
+    return got < 0 ? -errno : (int)got;
+}
+
+_Noreturn static void be_agent(const struct options *options, struct socket *made,
+                               pid_t parent, int ready)
+{
+    int status = passed(
+        serve(options, made->listener, options->command != NULL ? parent : 0, ready));
+    socket_close(made);
+    _exit(status);
+}
+
 static int run_behind(const struct options *options, struct socket *made)
 {
     int ready[2];
-    char byte;
-    if (pipe2(ready, O_CLOEXEC) != 0)
-        goto fail;
+    if (pipe2(ready, O_CLOEXEC) != 0) {
+        int status = passed(strerror(errno));
+        socket_close(made);
+        return status;
+    }
     pid_t parent = getpid(), agent = fork();
+    int told = -errno; /* of a fork that failed */
     if (agent == 0) {
         (void)close(ready[0]);
-        int status = passed(serve(options, made->listener,
-                                  options->command != NULL ? parent : 0, ready[1]));
-        socket_close(made);
-        _exit(status);
+        be_agent(options, made, parent, ready[1]);
     }
     (void)close(ready[1]);
-    ssize_t got = agent < 0 ? -1 : read(ready[0], &byte, 1);
-    (void)close(ready[0]);
-    if (got == 1)
-        return go_on(options, made, agent);
     if (agent > 0)
-        return EXIT_FAILURE; /* it has said why, and removed the socket */
-fail:
-    (void)passed(strerror(errno));
+        told = await_ready(ready[0]);
+    (void)close(ready[0]);
+    if (told == 1)
+        return go_on(options, made, agent);
+    if (told == 0)
+        return EXIT_FAILURE;
+    if (agent > 0)
+        (void)kill(agent, SIGTERM); /* nobody would know of it */
+    int status = passed(strerror(-told));
     socket_close(made);
-    return EXIT_FAILURE;
+    return status;
 }
 
 int start(const struct options *options)

@@ -50,6 +50,19 @@ void *securemem_arena_alloc(securemem_arena *arena, size_t size)
     return securemem_alloc(size);
 }
 
+int securemem_arena_reserve(securemem_arena *arena, size_t bytes)
+{
+    (void)arena;
+    (void)bytes;
+    return 0;
+}
+
+int securemem_arena_trim(securemem_arena *arena)
+{
+    (void)arena;
+    return 0;
+}
+
 void securemem_arena_destroy(securemem_arena *arena)
 {
     free(arena);
