@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define FAULT_CALLS_MOST 65536U
+#define FAULT_CALLS_MOST 16384U
 
 /* Who starts an agent in the background, and the agent, are two processes. */
 enum fault_side { FAULT_STARTER, FAULT_AGENT, FAULT_SIDES };

@@ -87,7 +87,7 @@ size_t remains_count(const struct notary *notary, const char **where)
         unsigned long start, end;
         char permissions[5];
         NEED(sscanf(line, "%lx-%lx %4s", &start, &end, permissions) == 3);
-        if (memcmp(permissions, "rw", 2) != 0)
+        if (memcmp(permissions, "rw-p", 4) != 0) /* what is shared is the test's */
             continue;
         size_t found = count_mapping(notary, start, end);
         if (found > 0) {

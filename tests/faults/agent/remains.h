@@ -5,7 +5,7 @@
 
 #include "faults/agent/notary.h"
 
-/* How many, in all that can be written and read; *where is the mapping of the last one. */
+/* How many, in all private memory that can be written and read; *where is the mapping of the last one. */
 size_t remains_count(const struct notary *notary, const char **where);
 
 #endif

@@ -17,6 +17,7 @@
 #define PROGRAM_TIME    5000 /* milliseconds, for one that it waits for */
 #define COMPANION_TIME  10000
 #define FIRST_MILLISECS 1000000U
+#define STACK_BYTES     ((size_t)256 << 10)
 
 enum wish { WISH_PASS, WISH_WAIT, WISH_END };
 
@@ -49,7 +50,10 @@ static void give_turn(void)
 {
     if (!begun) {
         NEED(sem_init(&agent_may, 0, 0) == 0 && sem_init(&client_may, 0, 0) == 0);
-        NEED(pthread_create(&thread, NULL, be_client, NULL) == 0);
+        pthread_attr_t small; /* it is looked through */
+        NEED(pthread_attr_init(&small) == 0 &&
+             pthread_attr_setstacksize(&small, STACK_BYTES) == 0);
+        NEED(pthread_create(&thread, &small, be_client, NULL) == 0);
         begun = faults->served = true;
     }
     NEED(sem_post(&client_may) == 0 && sem_wait(&agent_may) == 0);
