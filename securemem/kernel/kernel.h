@@ -28,6 +28,7 @@ enum smem_kernel_advice {
     SMEM_ADVICE_WIPEONFORK,  /* Linux 4.14, private anonymous memory only */
     SMEM_ADVICE_DONTFORK,    /* Linux 2.6.16 */
     SMEM_ADVICE_UNMERGEABLE, /* Linux 2.6.32; EINVAL where KSM is not built in */
+    SMEM_ADVICE_NO_HUGE,     /* Linux 2.6.38; EINVAL where huge pages are not built in */
     SMEM_ADVICE_DONTNEED,    /* drop the pages of an unlocked range */
     SMEM_ADVICE_POPULATE, /* MADV_POPULATE_WRITE, Linux 5.14: fault in, with an errno */
     SMEM_ADVICE_GUARD_INSTALL, /* Linux 6.13; EINVAL on a locked range */

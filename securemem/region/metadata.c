@@ -70,6 +70,8 @@ int smem_metadata_map(size_t length, void **out)
         result = smem_error_kernel("mprotect", result, inner);
         goto unmap;
     }
+    /* Most of it stays untouched, and would come in by 2 MiB. Refused, it may. */
+    (void)smem_kernel_advise(start, whole, SMEM_ADVICE_NO_HUGE);
     *out = (char *)start + page;
     return 0;
 

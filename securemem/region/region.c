@@ -153,6 +153,11 @@ static int reserve(struct smem_region *region)
             goto unmap;
         }
     }
+    /*
+     * The kernel copies pages into a huge one in the background, locked or not, and leaves
+     * the old ones as they are. Where it refuses, it has no huge pages.
+     */
+    (void)smem_kernel_advise(region->base, region->length, SMEM_ADVICE_NO_HUGE);
     /* A name in maps helps whoever reads it and protects nothing: a kernel may lack it.
      */
     (void)smem_kernel_name(region->base, region->length, "securemem");

@@ -4,8 +4,10 @@
  * in a row of the secret, and of the sealing key, outside of the secrets that hold them.
  * Controls: libsodium's cipher called as it is, and the secret while it is open.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <sodium.h>
+#include <unistd.h>
 
 #include "attacks/scan.h"
 #include "sealed/box.h"
@@ -152,16 +154,29 @@ static void cipher_alone(const struct plan *plan)
     SUBJECT_FREEZE();
 }
 
+/* It may lie behind a protection key, which this way does not look at. */
+static void *read_prekey(const securemem_sealed *sealed)
+{
+    void *prekey = securemem_alloc(PREKEY_BYTES);
+    off_t place =
+        (off_t)((uintptr_t)sealed->key->material + _Alignof(union smem_aead_key));
+    int memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+    attack_require(prekey != NULL && memory >= 0 &&
+                       pread(memory, prekey, PREKEY_BYTES, place) == PREKEY_BYTES,
+                   "reading the prekey");
+    close(memory);
+    return prekey;
+}
+
 /* The control for a shielded one: its key derived as the library does, and left there. */
 static void derive_alone(const struct plan *plan)
 {
     static unsigned char raw[SMEM_AEAD_KEY_BYTES];
     securemem_sealed *sealed = sealed_from(plan);
     tell_sealing_key(sealed);
-    crypto_generichash(raw, sizeof raw,
-                       (const unsigned char *)sealed->key->material +
-                           _Alignof(union smem_aead_key),
-                       PREKEY_BYTES, NULL, 0);
+    void *prekey = read_prekey(sealed);
+    crypto_generichash(raw, sizeof raw, prekey, PREKEY_BYTES, NULL, 0);
+    securemem_free(prekey);
     SUBJECT_FREEZE();
 }
 

@@ -48,15 +48,21 @@ static bool remove_group(void)
     return access(group, F_OK) != 0;
 }
 
+/* A whole disk of a virtual machine, which nobody else has. */
+static bool is_device(void)
+{
+    return directory[0] == '\0';
+}
+
 static int restore(const void *argument)
 {
     (void)argument;
     int failed = 0;
     if (swapoff(path) != 0 && errno != EINVAL && errno != ENOENT) /* was it on at all? */
         failed |= 1;
-    if (unlink(path) != 0 && errno != ENOENT)
+    if (!is_device() && unlink(path) != 0 && errno != ENOENT)
         failed |= 2;
-    if (rmdir(directory) != 0)
+    if (!is_device() && rmdir(directory) != 0)
         failed |= 4;
     if (!remove_group())
         failed |= 8;
@@ -77,7 +83,8 @@ static void fill_header(unsigned char *page, size_t size)
 /* Written in full: a file with holes is no swap file. */
 static bool write_file(void)
 {
-    int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int create = is_device() ? 0 : O_CREAT | O_EXCL;
+    int file = open(path, O_WRONLY | O_CLOEXEC | create, 0600);
     char *chunk = calloc(1, CHUNK_BYTES);
     bool written = file >= 0 && chunk != NULL;
     for (size_t done = 0; written && done < FILE_BYTES; done += CHUNK_BYTES)
@@ -101,18 +108,30 @@ static bool first_byte_is(const char *name, char wanted)
     return first == wanted;
 }
 
+static bool choose_path(void)
+{
+    const char *device = getenv("SECUREMEM_SWAP_DEVICE");
+    if (device != NULL) {
+        snprintf(path, sizeof path, "%.1024s", device);
+        return true;
+    }
+    const char *parent = getenv("TMPDIR");
+    snprintf(directory, sizeof directory, "%.1024s/securemem-swap-XXXXXX",
+             parent != NULL ? parent : "/var/tmp");
+    if (mkdtemp(directory) == NULL)
+        return false;
+    snprintf(path, sizeof path, "%s/file", directory);
+    return true;
+}
+
 const char *swapfile_start(struct guardian *guardian)
 {
     if (geteuid() != 0)
         return "swapon(2) needs root";
     if (first_byte_is("/sys/module/zswap/parameters/enabled", 'Y'))
         return "zswap keeps in memory what would go to the file";
-    const char *parent = getenv("TMPDIR");
-    snprintf(directory, sizeof directory, "%.1024s/securemem-swap-XXXXXX",
-             parent != NULL ? parent : "/var/tmp");
-    if (mkdtemp(directory) == NULL)
+    if (!choose_path())
         return "no directory for a swap file";
-    snprintf(path, sizeof path, "%s/file", directory);
     grouped_by_v1 = access(GROUPS_V1 "/memory.limit_in_bytes", F_OK) == 0;
     snprintf(group, sizeof group, "%s/securemem-attack-%ld",
              grouped_by_v1 ? GROUPS_V1 : GROUPS_V2, (long)getpid());
@@ -147,7 +166,8 @@ const char *swapgroup_make(void)
 {
     if (mkdir(group, 0700) != 0)
         return "no memory control group can be made";
-    if (!put(grouped_by_v1 ? "memory.limit_in_bytes" : "memory.max", GROUP_BYTES))
+    /* Where the disk is slow, a process waits there that memory.max would kill. */
+    if (!put(grouped_by_v1 ? "memory.limit_in_bytes" : "memory.high", GROUP_BYTES))
         return "the control group has no limit of memory";
     if (grouped_by_v1)
         (void)put("memory.swappiness", 100); /* else as the machine has it */

@@ -2,6 +2,7 @@
 /*
  * A swap file of the attack's own, before all other swap of the machine, and a memory
  * control group that makes the kernel use it. Both go when the attack ends, however.
+ * $SECUREMEM_SWAP_DEVICE is a disk to be used in place of a file, from its start.
  */
 #ifndef ATTACK_SWAPFILE_H
 #define ATTACK_SWAPFILE_H

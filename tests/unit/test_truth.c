@@ -54,6 +54,8 @@ static void expect_flags(const struct order *order, const char *secret)
     assert_int_equal(view_has(&view, "wf"), safe && o->fork == SECUREMEM_FORK_WIPE);
     assert_int_equal(view_has(&view, "dc"), safe && o->fork == SECUREMEM_FORK_DROP);
     assert_false(view_has(&view, "mg"));
+    if (access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0)
+        assert_true(view_has(&view, "nh")); /* never copied into a huge page */
 }
 
 static void expect_guards(const struct order *order, const char *secret,

@@ -33,6 +33,20 @@ static void set_limits(void)
         printf("VM: cannot set limits\n");
 }
 
+/* A disk, if there is one, is for swap; and groups may limit memory. */
+static void set_up_swapping(void)
+{
+    static const char disk[] = "/dev/nvme0n1";
+    mkdir("/var", 0755);
+    mkdir("/var/tmp", 01777);
+    if (access(disk, F_OK) == 0 && setenv("SECUREMEM_SWAP_DEVICE", disk, 1) != 0)
+        printf("VM: no memory\n");
+    mount_at("/sys/fs/cgroup", "cgroup2");
+    FILE *control = fopen("/sys/fs/cgroup/cgroup.subtree_control", "we");
+    if (control == NULL || fputs("+memory", control) < 0 || fclose(control) != 0)
+        printf("VM: no control of memory\n");
+}
+
 static void run(char *command)
 {
     char *words[MOST_WORDS + 1] = {NULL};
@@ -72,6 +86,7 @@ int main(void)
     mount_at("/dev/pts", "devpts");
     mount_at("/dev/shm", "tmpfs");
     mkdir("/tmp", 01777); /* in memory, as all here */
+    set_up_swapping();
     set_limits();
     struct utsname name;
     uname(&name);
