@@ -53,10 +53,10 @@ static unsigned char *make(uint64_t *random)
 static void *work(void *argument)
 {
     uint64_t random = SEED + (uintptr_t)argument;
-    for (int i = 0; i < ROUNDS; i++) {
+    for (size_t i = 0, rounds = paced(ROUNDS); i < rounds; i++) {
         unsigned char *secret = make(&random);
         check_and_free(atomic_exchange(&boxes[draw(&random) % BOXES], secret));
-        if (i % 500 == 499)
+        if (i % 100 == 99)
             NEED(securemem_arena_trim(arenas[draw(&random) % ARENAS]) == 0);
     }
     return NULL;

@@ -12,7 +12,7 @@
 
 #define SECRETS 100
 
-static int times = 1000; /* or as the program is told: an emulated machine is slow */
+#define TIMES 1000U
 
 static const securemem_rt_plan full = SECUREMEM_RT_PLAN_DEFAULT;
 static char *secrets[SECRETS];
@@ -141,7 +141,7 @@ static int enter_and_leave_watched(void *argument)
     size_t locked = view_locked_bytes();
     pthread_t watcher;
     NEED(pthread_create(&watcher, NULL, watch, NULL) == 0);
-    for (int i = 0; i < times; i++) {
+    for (size_t i = 0, times = paced(TIMES); i < times; i++) {
         need_done(securemem_rt_enter(&full));
         need_done(securemem_rt_leave());
         NEED(view_locked_bytes() == locked);
@@ -362,10 +362,8 @@ static void preflight_changes_nothing(void **state)
     assert_int_equal(view_descriptors(), descriptors);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-    if (argc > 1)
-        times = (int)strtol(argv[1], NULL, 10);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(secrets_stay_protected_while_the_mode_comes_and_goes),
         cmocka_unit_test(a_watcher_of_smaps_sees_no_secret_unlocked),

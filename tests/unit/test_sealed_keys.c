@@ -266,7 +266,7 @@ static void *work(void *argument)
     securemem_sealed *own[16] = {0};
     size_t seeds[16] = {0};
     uint32_t random = (uint32_t)me * 7919 + 1;
-    for (size_t turn = 0; turn < TURNS; turn++) {
+    for (size_t turn = 0; turn < paced(TURNS); turn++) {
         random = random * 1664525 + 1013904223;
         size_t at = random >> 28;
         if (own[at] != NULL) {
@@ -343,7 +343,7 @@ static void what_is_unsealed_while_it_is_sealed_anew_is_whole(void **state)
     atomic_store(&ending, false);
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, unseal_until_the_end, sealed), 0);
-    for (size_t i = 0; i < WRITTEN; i++) {
+    for (size_t i = 0; i < paced(WRITTEN); i++) {
         unsigned char *open =
             securemem_sealed_open(sealed, i % 2 == 0 ? SECUREMEM_WRITE : SECUREMEM_READ);
         assert_non_null(open);
@@ -367,7 +367,7 @@ static atomic_bool elsewhere;
 
 static void *open_at_the_limit(void *sealed)
 {
-    for (size_t i = 0; i < OPENED; i++) {
+    for (size_t i = 0, opened = paced(OPENED); i < opened; i++) {
         const void *open = securemem_sealed_open(sealed, SECUREMEM_READ);
         if (open == NULL) {
             NEED(errno == EOVERFLOW);

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "support/need.h"
+#include "support/pace.h"
 #include "support/skip.h"
 #include "support/view.h"
 

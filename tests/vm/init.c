@@ -88,6 +88,8 @@ int main(void)
     mkdir("/tmp", 01777); /* in memory, as all here */
     set_up_swapping();
     set_limits();
+    if (setenv("SECUREMEM_TEST_PACE", "20", 1) != 0) /* as each step is slower */
+        printf("VM: no memory\n");
     struct utsname name;
     uname(&name);
     printf("\nVM: Linux %s\n", name.release);
