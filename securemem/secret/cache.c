@@ -39,26 +39,6 @@ static void remember_run(struct smem_thread *thread, struct smem_cache *cache,
     thread->last = cache;
 }
 
-static bool free_packed(struct smem_cache *cache, struct smem_packed packed)
-{
-    uint32_t word = atomic_load_explicit(packed.word, memory_order_relaxed);
-    unsigned class = smem_word_class(word);
-    struct smem_bin *bin = &cache->bins[class];
-    if (!smem_word_is_live(word) || bin->count >= smem_class_kept(class) ||
-        !smem_packed_end(packed, smem_word_size(word), bin->stride, cache->canary != 0,
-                         smem_clear))
-        return false;
-    smem_bin_put(bin, packed);
-    return true;
-}
-
-bool smem_cache_free_packed(struct smem_cache *cache, void *secret)
-{
-    uintptr_t offset = (uintptr_t)secret - cache->run.start;
-    smem_word *word = cache->run.words + (offset >> SMEM_UNIT_LOG2);
-    return free_packed(cache, (struct smem_packed){secret, word});
-}
-
 /* Whether an address lies on a slot, or the guard behind one, of the row. */
 static bool is_in_row(const struct smem_cache *cache, const void *address)
 {
@@ -89,7 +69,7 @@ bool smem_cache_free_any(const securemem_arena *arena, void *secret)
     if (!smem_packed_find(region, secret, &packed, &class))
         return false; /* also a guard, which the run has no page for */
     remember_run(thread, cache, region);
-    return free_packed(cache, packed);
+    return smem_cache_free_packed(cache, packed);
 }
 
 /* With the stripe held: gives back all but the last keep secrets of the class. */
@@ -98,8 +78,8 @@ static void empty_class(struct smem_cache *cache, unsigned class, uint32_t keep)
     struct smem_bin *bin = &cache->bins[class];
     if (bin->count <= keep)
         return;
-    char **secrets = bin->secrets;
-    smem_word **words = bin->words;
+    char **secrets = cache->secrets[class];
+    smem_word **words = cache->words[class];
     uint32_t gone = bin->count - keep;
     smem_packed_give(cache->arena, secrets, words, gone);
     memmove(secrets, secrets + gone, keep * sizeof *secrets);
@@ -211,7 +191,7 @@ static void prepare_bins(struct smem_cache *cache)
     for (unsigned i = 0; i < SMEM_SIZE_CLASSES; i++) {
         struct smem_bin *bin = &cache->bins[i];
         bin->stride = smem_size_classes[i].stride;
-        bin->most = bin->stride > SMEM_BRIEF_MOST ? 0 : smem_class_kept(i);
+        bin->most = smem_class_kept(i);
         bin->live = smem_word_live(SMEM_WORD_LIVE, 0, 0, i);
     }
 }
@@ -251,14 +231,14 @@ int smem_cache_take(securemem_arena *arena, unsigned class, struct smem_packed *
     }
     struct smem_bin *bin = &cache->bins[class];
     if (bin->count == 0) {
-        int taken = smem_packed_take(arena, class, bin->secrets, bin->words,
-                                     smem_size_classes[class].batch);
+        int taken = smem_packed_take(arena, class, cache->secrets[class],
+                                     cache->words[class], smem_size_classes[class].batch);
         if (taken < 0)
             return taken;
         bin->count = (uint32_t)taken;
     }
     uint32_t last = --bin->count;
-    *out = (struct smem_packed){bin->secrets[last], bin->words[last]};
+    *out = (struct smem_packed){cache->secrets[class][last], cache->words[class][last]};
     return 0;
 }
 
@@ -270,9 +250,9 @@ void smem_cache_give(securemem_arena *arena, unsigned class, struct smem_packed 
         return;
     }
     struct smem_bin *bin = &cache->bins[class];
-    if (bin->count >= smem_class_kept(class))
+    if (bin->count >= bin->most)
         empty_class(cache, class, smem_size_classes[class].batch);
-    smem_bin_put(bin, packed);
+    smem_cache_put(cache, class, packed);
 }
 
 void smem_cache_fill_guarded(securemem_arena *arena)

@@ -47,19 +47,17 @@ struct smem_cache_run {
     smem_word *words;
 };
 
-/*
- * Packed secrets of a class. They are kept in two arrays: what is stored in halves and
- * loaded as one is slow to arrive.
- */
+/* Packed secrets of a class: how many, and what an operation needs of the class. */
 struct smem_bin {
-    _Alignas(SMEM_CACHE_LINE) uint32_t count;
-    uint32_t most;   /* that may be freed without a call: 0 where a call wipes them */
-    uint32_t stride; /* of the class */
-    uint32_t live;   /* the word of one, but for its size */
-    char *secrets[SMEM_KEPT_MOST];
-    smem_word *words[SMEM_KEPT_MOST];
+    uint32_t count;
+    uint32_t most, stride; /* of the class */
+    uint32_t live;         /* the word of one, but for its size */
 };
 
+/*
+ * Packed secrets by class. They are kept in two arrays: what is stored in halves and
+ * loaded as one is slow to arrive.
+ */
 struct smem_cache {
     securemem_arena *arena; /* NULL: not in use, and run and row have no length */
     uint64_t epoch, life;
@@ -73,6 +71,8 @@ struct smem_cache {
     struct smem_cache_run run; /* where the last secret was; no length: not known */
     struct smem_cache_row row; /* the same of guarded ones */
     struct smem_bin bins[SMEM_SIZE_CLASSES];
+    char *secrets[SMEM_SIZE_CLASSES][SMEM_KEPT_MOST];
+    smem_word *words[SMEM_SIZE_CLASSES][SMEM_KEPT_MOST];
     struct smem_guarded_bin guarded;
 };
 
@@ -112,11 +112,12 @@ static inline struct smem_cache *smem_cache_current(const struct smem_thread *th
                : NULL;
 }
 
-static inline void smem_bin_put(struct smem_bin *bin, struct smem_packed packed)
+static inline void smem_cache_put(struct smem_cache *cache, unsigned class,
+                                  struct smem_packed packed)
 {
-    uint32_t at = bin->count++;
-    bin->secrets[at] = packed.secret;
-    bin->words[at] = packed.word;
+    uint32_t at = cache->bins[class].count++;
+    cache->secrets[class][at] = packed.secret;
+    cache->words[class][at] = packed.word;
 }
 
 /* The calling thread's cache of the arena, if it may be used as it is; or NULL. */
@@ -137,10 +138,12 @@ SMEM_FAST void *smem_cache_alloc_packed(struct smem_cache *cache, size_t size,
         return NULL;
     uint32_t recent = count < SMEM_RECENT ? count : SMEM_RECENT;
     uint32_t chosen = count - 1 - smem_random_below(&cache->random, recent);
-    struct smem_packed packed = {bin->secrets[chosen], bin->words[chosen]};
+    char **secrets = cache->secrets[class];
+    smem_word **words = cache->words[class];
+    struct smem_packed packed = {secrets[chosen], words[chosen]};
     bin->count = --count;
-    bin->secrets[chosen] = bin->secrets[count];
-    bin->words[chosen] = bin->words[count];
+    secrets[chosen] = secrets[count];
+    words[chosen] = words[count];
     smem_packed_begin(packed, size, bin->stride, bin->live | (uint32_t)size,
                       cache->canary != 0);
     return packed.secret;
@@ -167,31 +170,32 @@ SMEM_FAST struct smem_cache *smem_cache_find(const securemem_arena *arena,
     return here && smem_cache_is_current(cache) ? cache : NULL;
 }
 
-/*
- * Frees a packed secret of that run into the cache, if all is well with it. False, with
- * nothing changed, if not, or if it takes a call to wipe it.
- */
-SMEM_FAST bool smem_cache_free_small(struct smem_cache *cache, void *secret)
+/* Frees a packed secret into the cache. False, with nothing changed, if not all is well. */
+SMEM_FAST bool smem_cache_free_packed(struct smem_cache *cache, struct smem_packed packed)
 {
-    uintptr_t offset = (uintptr_t)secret - cache->run.start;
-    struct smem_packed packed = {secret, cache->run.words + (offset >> SMEM_UNIT_LOG2)};
     uint32_t word = atomic_load_explicit(packed.word, memory_order_relaxed);
-    struct smem_bin *bin = &cache->bins[smem_word_class(word)];
+    unsigned class = smem_word_class(word);
+    const struct smem_bin *bin = &cache->bins[class];
     if (!smem_word_is_live(word) || bin->count >= bin->most ||
-        !smem_packed_end(packed, smem_word_size(word), bin->stride, cache->canary != 0,
-                         smem_clear_brief))
+        !smem_packed_end(packed, smem_word_size(word), bin->stride, cache->canary != 0))
         return false;
-    smem_bin_put(bin, packed);
+    smem_cache_put(cache, class, packed);
+    smem_clear(packed.secret, bin->stride); /* last: a jump */
     return true;
 }
 
-/* The same, whatever it takes. */
-bool smem_cache_free_packed(struct smem_cache *cache, void *secret);
+/* A secret of the run that the cache knows. */
+static inline struct smem_packed smem_cache_packed(const struct smem_cache *cache,
+                                                   void *secret)
+{
+    uintptr_t offset = (uintptr_t)secret - cache->run.start;
+    return (struct smem_packed){secret, cache->run.words + (offset >> SMEM_UNIT_LOG2)};
+}
 
-/* The same for a guarded secret of the row. */
+/* A guarded secret of the row, in the same way. */
 bool smem_cache_free_guarded(struct smem_cache *cache, void *secret);
 
-/* The same for any secret of that arena (NULL: of any), wherever it is. */
+/* Any secret of that arena (NULL: of any), wherever it is, in the same way. */
 bool smem_cache_free_any(const securemem_arena *arena, void *secret);
 
 /* The region becomes the row where this thread looks first; false where it is none. */

@@ -8,7 +8,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 /* Between these, stores are as fast as a call, and save the saving of registers. */
 #define SMEM_BRIEF_LEAST 16U
@@ -32,14 +31,15 @@ static inline void smem_clear_brief(char *start, size_t length)
     last[-3] = last[-2] = last[-1] = last[0] = (unit){0};
 }
 
+/* Any other length: in a function of its own, so that callers may end with a jump to it. */
+void smem_clear_much(char *start, size_t length);
+
 static inline void smem_clear(char *start, size_t length)
 {
-    if (length >= SMEM_BRIEF_LEAST && length <= SMEM_BRIEF_MOST) {
+    if (length >= SMEM_BRIEF_LEAST && length <= SMEM_BRIEF_MOST)
         smem_clear_brief(start, length);
-        return;
-    }
-    memset(start, 0, length);
-    __asm__ volatile("" : : "r"(start) : "memory");
+    else
+        smem_clear_much(start, length);
 }
 
 #endif

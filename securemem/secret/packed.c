@@ -8,7 +8,8 @@
 #include "region/inherit.h"
 #include "secret/random.h"
 
-#define GROUP 32U /* secrets: half of the bits in one word of bits */
+#define GROUP SMEM_BATCH_MOST /* secrets: half of the bits in one word of bits */
+_Static_assert(GROUP == 32, "half of them");
 
 static void unlist(struct smem_page *page)
 {

@@ -246,11 +246,11 @@ static inline void smem_packed_begin(struct smem_packed packed, size_t size,
 }
 
 /*
- * A live secret becomes cached, wiped by clear. False, with nothing changed, if its canary
- * is not intact.
+ * A live secret becomes cached, and the caller wipes it. False, with nothing changed, if
+ * its canary is not intact.
  */
 static inline bool smem_packed_end(struct smem_packed packed, size_t size, size_t stride,
-                                   bool canary, void (*clear)(char *start, size_t length))
+                                   bool canary)
 {
     if (canary && !smem_packed_intact(packed.secret, size, stride))
         return false;
@@ -261,7 +261,6 @@ static inline bool smem_packed_end(struct smem_packed packed, size_t size, size_
     atomic_store_explicit(packed.word, smem_word_of(SMEM_WORD_CACHED),
                           memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst);
-    clear(packed.secret, stride);
     return true;
 }
 

@@ -131,11 +131,12 @@ static void end_packed(struct smem_place place, const void **broken)
     unsigned class = smem_packed_class(place.region, place.slot);
     bool canary = smem_packed_canary(&place.region->options) != 0;
     size_t size = smem_place_size(&place), stride = smem_size_classes[class].stride;
-    if (!smem_packed_end(packed, size, stride, canary, smem_clear)) {
+    if (!smem_packed_end(packed, size, stride, canary)) {
         if (!smem_packed_was_wiped(packed.secret, size, stride))
             *broken = packed.secret;
-        (void)smem_packed_end(packed, size, stride, false, smem_clear);
+        (void)smem_packed_end(packed, size, stride, false);
     }
+    smem_clear(packed.secret, stride);
     if (!smem_packed_is_last(place.region, place.slot))
         (void)smem_door_shut(place.region, place.slot); /* refused, it is reported so */
     smem_cache_give(place.region->owner, class, packed);
@@ -276,7 +277,8 @@ static void release(const securemem_arena *arena, void *secret)
 }
 
 /* The same, for a caller whose errno stays. */
-static void release_quietly(const securemem_arena *arena, void *secret)
+__attribute__((noinline)) static void release_quietly(const securemem_arena *arena,
+                                                      void *secret)
 {
     int saved_errno = errno;
     release(arena, secret);
@@ -289,9 +291,9 @@ __attribute__((noinline)) static void free_any(const securemem_arena *arena, voi
         release_quietly(arena, secret);
 }
 
-__attribute__((noinline)) static void free_packed(struct smem_cache *cache, void *secret)
+SMEM_FAST void free_packed(struct smem_cache *cache, void *secret)
 {
-    if (!smem_cache_free_packed(cache, secret))
+    if (!smem_cache_free_packed(cache, smem_cache_packed(cache, secret)))
         release_quietly(NULL, secret);
 }
 
@@ -300,10 +302,10 @@ void securemem_free(void *secret)
     if (secret == NULL)
         return;
     struct smem_cache *cache = smem_cache_find(NULL, secret);
-    if (cache == NULL)
-        free_any(NULL, secret);
-    else if (!smem_cache_free_small(cache, secret))
+    if (cache != NULL)
         free_packed(cache, secret);
+    else
+        free_any(NULL, secret);
 }
 
 void securemem_arena_free(securemem_arena *arena, void *secret)
@@ -312,8 +314,7 @@ void securemem_arena_free(securemem_arena *arena, void *secret)
         return;
     struct smem_cache *cache = arena == NULL ? NULL : smem_cache_find(arena, secret);
     if (cache != NULL) {
-        if (!smem_cache_free_small(cache, secret))
-            free_packed(cache, secret);
+        free_packed(cache, secret);
         return;
     }
     if (!smem_arena_acquire(arena)) {

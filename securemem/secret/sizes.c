@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 #include "secret/sizes.h"
 
+/* No array has fewer than one element: a batch that is too large does not compile. */
+#define FITS(batch) sizeof(char[(batch) <= SMEM_BATCH_MOST ? 1 : -1])
+
 #define CLASS(stride, batch)                                                             \
     {                                                                                    \
-        stride, batch,                                                                   \
+        stride, (batch)*FITS(batch),                                                     \
             (uint32_t)((((uint64_t)1 << SMEM_MAGIC_BITS) + (stride)-1) / (stride))       \
     }
 
