@@ -11,12 +11,17 @@ static char *secret_on(const struct smem_cache *cache, char *page, size_t size,
     return page + ((cache->page - size) & ~mask);
 }
 
-void smem_cache_put_guarded(struct smem_cache *cache, struct smem_slot *slot, char *page)
+SMEM_FAST void put(struct smem_cache *cache, struct smem_slot *slot, char *page)
 {
     struct smem_guarded_bin *bin = &cache->guarded;
     smem_slot_end(slot, SMEM_SLOT_CACHED);
     bin->slots[bin->count] = slot;
     bin->pages[bin->count++] = page;
+}
+
+void smem_cache_put_guarded(struct smem_cache *cache, struct smem_slot *slot, char *page)
+{
+    put(cache, slot, page);
 }
 
 void *smem_cache_alloc_guarded(struct smem_cache *cache, size_t size, unsigned align_log2)
@@ -74,7 +79,7 @@ bool smem_cache_free_guarded(struct smem_cache *cache, void *secret)
               : !smem_canary_near(slot, page, first, end))
         return false;
     smem_clear(first, size);
-    smem_cache_put_guarded(cache, slot, page);
+    put(cache, slot, page);
     return true;
 }
 
