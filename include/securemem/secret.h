@@ -96,6 +96,8 @@ SECUREMEM_API void securemem_wipe(void *ptr, size_t len);
  * opens or closes a secret at this very moment may see a fault. A secret being
  * allocated meanwhile may be missed: it holds nothing yet. Scratch stacks (scratch.h) come
  * last, and threads that run on one do not survive that, but for the caller.
+ * Of the kernel it asks for open, read, mprotect and membarrier(2): a sandbox that answers
+ * the last one with an errno is fine, one that ends the process for it is not.
  * Returns the number of secrets that could not be wiped, 0 in all but a sandbox that
  * forbids mprotect(2).
  */

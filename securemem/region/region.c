@@ -361,6 +361,14 @@ void smem_region_each(void (*visit)(struct smem_region *region, void *context),
     smem_visit_end();
 }
 
+void smem_region_each_last(void (*visit)(struct smem_region *region, void *context),
+                           void *context)
+{
+    smem_visit_begin_last();
+    smem_pool_each(&pool, visit_live, &(struct visit){visit, context});
+    smem_visit_end();
+}
+
 bool smem_region_is_used(const struct smem_region *region, const char *address)
 {
     size_t lead = (size_t)(smem_slot_data(region, 0) - region->base);

@@ -231,6 +231,10 @@ void smem_region_bring_in(struct smem_region *region);
 void smem_region_each(void (*visit)(struct smem_region *region, void *context),
                       void *context);
 
+/* The same in a process that ends (visit.h). */
+void smem_region_each_last(void (*visit)(struct smem_region *region, void *context),
+                           void *context);
+
 /* Whether the address lies on the data pages of a slot that was handed out or is IDLE. */
 bool smem_region_is_used(const struct smem_region *region, const char *address);
 

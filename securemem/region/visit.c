@@ -26,6 +26,11 @@ void smem_visit_begin(void)
     smem_kernel_yield();
 }
 
+void smem_visit_begin_last(void)
+{
+    atomic_fetch_add(&smem_visits, 1);
+}
+
 void smem_visit_end(void)
 {
     atomic_fetch_sub(&smem_visits, 1);

@@ -28,6 +28,12 @@ void smem_visit_ready(void);
 void smem_visit_begin(void);
 void smem_visit_end(void);
 
+/*
+ * Begins one in a process that ends: whoever does not wait for it harms nobody, and a
+ * sandbox that ends processes for asking does not come before the visit.
+ */
+void smem_visit_begin_last(void);
+
 /* Whether a visitor is at work. */
 bool smem_visit_is_on(void);
 

@@ -130,14 +130,22 @@ static void wipe_region(struct smem_region *region, void *context)
     }
 }
 
+static void wipe_each(struct wiper *wiper)
+{
+    if (wiper->extent == SMEM_WIPE_PAGES)
+        smem_region_each_last(wipe_region, wiper);
+    else
+        smem_region_each(wipe_region, wiper);
+}
+
 size_t smem_wipe_regions(enum smem_wipe_extent extent)
 {
     struct wiper wiper = {.extent = extent, .zeros = smem_kernel_open("/dev/zero")};
     uint32_t keys = smem_keys_all(), rights = smem_rights_open(keys);
     atomic_fetch_add(&wipes, 1);
-    smem_region_each(wipe_region, &wiper);
+    wipe_each(&wiper);
     wiper.stacks = true; /* last: a thread that loses its own may end the process */
-    smem_region_each(wipe_region, &wiper);
+    wipe_each(&wiper);
     smem_rights_restore(keys, rights);
     if (wiper.zeros >= 0)
         (void)smem_kernel_close(wiper.zeros); /* nothing was written to it */

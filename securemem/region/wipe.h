@@ -8,7 +8,8 @@
 enum smem_wipe_extent {
     SMEM_WIPE_SECRETS, /* the bytes of each secret: canaries stay, the program may go on
                         */
-    SMEM_WIPE_PAGES    /* all data pages of each secret: an overflow may have spilled */
+    SMEM_WIPE_PAGES    /* all data pages of each secret: an overflow may have spilled, and
+                          the process ends */
 };
 
 /*

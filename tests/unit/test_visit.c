@@ -13,6 +13,7 @@
 
 #include "limits/seccomp.h"
 #include "region/visit.h"
+#include "region/wipe.h"
 #include "support/need.h"
 #include "unit/unit.h"
 
@@ -176,6 +177,30 @@ static void a_sandbox_may_take_the_barrier_away(void **state)
             SKIP("this kernel has no seccomp filters");
 }
 
+/* Whoever asks in a sandbox is refused, and remembers it. */
+static int wipe_at_the_end(void *unused)
+{
+    (void)unused;
+    if ((smem_visits & SMEM_VISITS_UNAIDED) != 0 ||
+        !seccomp_answer(SYS_membarrier, EPERM))
+        _exit(SKIP_EXIT);
+    char *secret = securemem_alloc(100);
+    NEED(secret != NULL);
+    memset(secret, 's', 100);
+    NEED(smem_wipe_regions(SMEM_WIPE_PAGES) == 0);
+    NEED(smem_visits == 0 && secret[0] == 0 && secret[99] == 0);
+    NEED(smem_wipe_regions(SMEM_WIPE_SECRETS) == 0);
+    NEED(smem_visits == SMEM_VISITS_UNAIDED);
+    return 0;
+}
+
+static void the_wipe_before_an_abort_asks_for_no_barrier(void **state)
+{
+    (void)state;
+    if (child_skips(wipe_at_the_end, NULL))
+        SKIP("this kernel has no seccomp filters, or no barrier to ask for");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +208,7 @@ int main(void)
         cmocka_unit_test(a_slot_that_ends_waits_for_a_visitor),
         cmocka_unit_test(where_the_kernel_has_no_barrier_whoever_ends_a_slot_has_one),
         cmocka_unit_test(a_sandbox_may_take_the_barrier_away),
+        cmocka_unit_test(the_wipe_before_an_abort_asks_for_no_barrier),
     };
     return RUN_GROUP(tests);
 }
