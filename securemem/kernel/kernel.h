@@ -85,7 +85,7 @@ long smem_kernel_write(int descriptor, const void *bytes, size_t length);
 /* Milliseconds of a clock that only goes forward. */
 int64_t smem_kernel_milliseconds(void);
 
-/* Lets another thread run. */
+/* Lets another thread run, also one of lower priority on the same processor. */
 void smem_kernel_yield(void);
 
 /* pthread_atfork(3): handlers around fork(2). */

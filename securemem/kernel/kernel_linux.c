@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -17,6 +16,7 @@
 #include <unistd.h>
 
 #include "kernel/answer.h"
+#include "kernel/cancel.h"
 
 /* Linux's own numbers, for C libraries that are older than the kernel they run on. */
 #define FIXED_NOREPLACE       0x100000
@@ -29,6 +29,12 @@
 #define LOCK_ON_FAULT           1U
 #define PRCTL_SET_VMA           0x53564d41
 #define PRCTL_SET_VMA_ANON_NAME 0UL
+
+/*
+ * sched_yield(2) lets none of lower priority run. As long as other threads' sleeps are at
+ * the least (prctl(2), PR_SET_TIMERSLACK): those of real time wake to the nanosecond.
+ */
+#define PAUSE_NANOSECONDS 50000
 
 /* The kernel's signal set, of which glibc's is a larger cousin. */
 #define KERNEL_SIGSET_BYTES 8UL
@@ -234,7 +240,11 @@ int64_t smem_kernel_milliseconds(void)
 
 void smem_kernel_yield(void)
 {
-    (void)sched_yield(); /* never fails on Linux */
+    const struct timespec pause = {.tv_nsec = PAUSE_NANOSECONDS};
+    int before = errno, cancel = smem_kernel_forbid_cancel();
+    (void)nanosleep(&pause, NULL); /* a signal ends it early */
+    smem_kernel_allow_cancel(cancel);
+    errno = before;
 }
 
 int smem_kernel_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void))

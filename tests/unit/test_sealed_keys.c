@@ -2,9 +2,11 @@
 /* Sealing keys: rotated in the course of normal calls, in threads, across fork. */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "sealed/box.h"
@@ -521,7 +523,7 @@ static void a_fork_beside_working_threads_can_seal_and_open(void **state)
 }
 
 /* Nor does it wait for a thread of the parent, which is in the midst of unsealing it. */
-static unsigned char large[65536], larger[65536];
+static unsigned char large[1 << 20], larger[1 << 20];
 
 static void *unseal_large(void *argument)
 {
@@ -556,6 +558,55 @@ static void a_child_seals_anew_what_a_thread_was_unsealing(void **state)
     securemem_sealed_free(sealed);
 }
 
+/*
+ * A thread of real time closes what one of none, which it keeps from its processor, is in
+ * the midst of unsealing. Waiting for it without a sleep would take a second of processor
+ * time (sched_rt_runtime_us, sched(7)), or for ever.
+ */
+#define CLOSINGS 5
+
+static bool run_on_one_processor(void)
+{
+    cpu_set_t all, one;
+    if (sched_getaffinity(0, sizeof all, &all) != 0)
+        return false;
+    CPU_ZERO(&one);
+    for (size_t i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; i++)
+        if (CPU_ISSET(i, &all))
+            CPU_SET(i, &one);
+    return sched_setaffinity(0, sizeof one, &one) == 0;
+}
+
+static int close_in_real_time(void *argument)
+{
+    const struct sched_param priority = {.sched_priority = 5};
+    const struct timespec pause = {.tv_nsec = 3000000};
+    struct timespec used;
+    pthread_t thread;
+    if (!run_on_one_processor())
+        return SKIP_EXIT;
+    atomic_store(&ending, false);
+    NEED(pthread_create(&thread, NULL, unseal_large, argument) == 0);
+    if (pthread_setschedparam(pthread_self(), SCHED_FIFO, &priority) != 0)
+        return SKIP_EXIT;
+    for (unsigned i = 0; i < CLOSINGS; i++) {
+        NEED(securemem_sealed_open(argument, SECUREMEM_WRITE) != NULL);
+        nanosleep(&pause, NULL); /* in which the other goes on */
+        NEED(securemem_sealed_close(argument) == 0);
+    }
+    NEED(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) == 0 && used.tv_sec == 0);
+    return 0;
+}
+
+static void closing_in_real_time_lets_those_run_that_it_waits_for(void **state)
+{
+    (void)state;
+    securemem_sealed *sealed = securemem_seal(large, sizeof large, SECUREMEM_SEAL_KEEP);
+    assert_non_null(sealed);
+    CHILD_PASSES(close_in_real_time, sealed);
+    securemem_sealed_free(sealed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -575,6 +626,7 @@ int main(void)
         cmocka_unit_test(what_was_open_at_a_fork_is_closed_in_the_child),
         cmocka_unit_test(a_fork_beside_working_threads_can_seal_and_open),
         cmocka_unit_test(a_child_seals_anew_what_a_thread_was_unsealing),
+        cmocka_unit_test(closing_in_real_time_lets_those_run_that_it_waits_for),
     };
     return RUN_GROUP(tests);
 }
