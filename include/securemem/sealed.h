@@ -99,7 +99,8 @@ SECUREMEM_API SECUREMEM_USE_RESULT void *securemem_sealed_open(securemem_sealed 
                                                                securemem_access access);
 
 /*
- * Closes a scope; the last one wipes the secret.
+ * Closes a scope; the last one wipes the secret. Where it was written, that one waits for
+ * threads that unseal it meanwhile: they find what was sealed before.
  * 0, -EINVAL (not a sealed secret, or no scope is open), or, where there is no key to seal
  * what was written, -ENOMEM, -EPERM, -ENOTSUP, -EAGAIN: the scope then stays open. Where
  * the sealing key was wiped, what is open was wiped too, and the sealed secret stays lost.
