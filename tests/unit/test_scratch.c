@@ -423,6 +423,74 @@ static void misuse_inside_aborts_as_elsewhere(void **state)
     assert_non_null(strstr(end.errors, "double free"));
 }
 
+/*
+ * Each register that a function may leave anything in, filled before the call and stored
+ * behind it: the compiler's own code would use some of them in between.
+ */
+#if defined(__x86_64__)
+#define HAS_PROBE true
+struct registers {
+    uint64_t general[9], vector[16][2];
+};
+void probe_registers(struct registers *out, uint64_t marker);
+#define FILL(number)                                                                     \
+    "movq %rsi, %xmm" #number "\n\tpunpcklqdq %xmm" #number ", %xmm" #number "\n\t"
+#define STORE(number) "movdqu %xmm" #number ", (72 + 16 * " #number ")(%rbx)\n\t"
+#define EACH(what)                                                                       \
+    what(0) what(1) what(2) what(3) what(4) what(5) what(6) what(7) what(8) what(9)      \
+        what(10) what(11) what(12) what(13) what(14) what(15)
+__asm__(".text\n"
+        ".globl probe_registers\n"
+        ".type probe_registers, @function\n"
+        "probe_registers:\n\t"
+        "pushq %rbx\n\t"
+        "movq %rdi, %rbx\n\t" EACH(
+            FILL) "movq %rsi, %rax\n\t"
+                  "movq %rsi, %rcx\n\t"
+                  "movq %rsi, %rdx\n\t"
+                  "movq %rsi, %rdi\n\t"
+                  "movq %rsi, %r8\n\t"
+                  "movq %rsi, %r9\n\t"
+                  "movq %rsi, %r10\n\t"
+                  "movq %rsi, %r11\n\t"
+                  "call securemem_clear_registers@PLT\n\t"
+                  "movq %rax, 0(%rbx)\n\t"
+                  "movq %rcx, 8(%rbx)\n\t"
+                  "movq %rdx, 16(%rbx)\n\t"
+                  "movq %rsi, 24(%rbx)\n\t"
+                  "movq %rdi, 32(%rbx)\n\t"
+                  "movq %r8, 40(%rbx)\n\t"
+                  "movq %r9, 48(%rbx)\n\t"
+                  "movq %r10, 56(%rbx)\n\t"
+                  "movq %r11, 64(%rbx)\n\t" EACH(
+                      STORE) "popq %rbx\n\t"
+                             "ret\n"
+                             ".size probe_registers, . - probe_registers\n");
+#else
+#define HAS_PROBE false
+struct registers {
+    uint64_t general[1], vector[1][2];
+};
+static void probe_registers(struct registers *out, uint64_t marker)
+{
+    (void)marker;
+    memset(out, 0, sizeof *out);
+}
+#endif
+
+static void no_register_keeps_what_was_in_it(void **state)
+{
+    (void)state;
+    if (!HAS_PROBE)
+        SKIP("registers are filled on x86-64");
+    struct registers left;
+    probe_registers(&left, 0x5ec3e75ec3e75ec3);
+    for (size_t i = 0; i < COUNT(left.general); i++)
+        assert_int_equal(left.general[i], 0);
+    for (size_t i = 0; i < COUNT(left.vector); i++)
+        assert_true(left.vector[i][0] == 0 && left.vector[i][1] == 0);
+}
+
 int main(void)
 {
     stack_t none = {.ss_flags = SS_DISABLE};
@@ -437,6 +505,7 @@ int main(void)
         cmocka_unit_test(threads_have_stacks_of_their_own_which_end_with_them),
         cmocka_unit_test(a_thread_may_end_inside),
         cmocka_unit_test(what_a_jump_leaves_is_wiped_by_the_next_call),
+        cmocka_unit_test(no_register_keeps_what_was_in_it),
         cmocka_unit_test(a_backtrace_goes_on_into_the_caller),
         cmocka_unit_test(arguments_out_of_range_are_refused),
         cmocka_unit_test(a_lock_limit_that_is_too_small_is_told_and_nothing_is_called),
