@@ -157,6 +157,7 @@ static int make(unsigned class, struct smem_sealing_key **out)
     struct smem_sealing_key *key = smem_heap_take(sizeof *key);
     if (key == NULL)
         return smem_error_own("malloc", ENOMEM, "no memory for a sealing key");
+    int saved_errno = errno;
     unsigned wipes = smem_wipe_count();
     securemem_arena *arena = key_arena(class);
     struct smem_sealing_material *material = NULL;
@@ -168,6 +169,7 @@ static int make(unsigned class, struct smem_sealing_key **out)
     if (material == NULL) {
         int code = errno;
         smem_heap_give(key);
+        errno = saved_errno;
         return -code;
     }
     *key = (struct smem_sealing_key){.material = material,
@@ -282,10 +284,14 @@ int smem_key_open(const struct smem_sealing_key *key, struct smem_opened_key *ou
         union smem_aead_key key;
         unsigned char raw[SMEM_AEAD_KEY_BYTES];
     };
+    int saved_errno = errno;
     struct derived *derived = securemem_arena_alloc_aligned(
         key_arena(key->class), sizeof *derived, _Alignof(struct derived));
-    if (derived == NULL)
-        return -errno;
+    if (derived == NULL) {
+        int code = errno;
+        errno = saved_errno;
+        return -code;
+    }
     out->before = smem_rights_open(key->rights);
     derive(key->material, &derived->key, derived->raw);
     out->key = &derived->key;

@@ -105,9 +105,11 @@ static int unseal_one(void)
 
 static int unseal_in_place(void)
 {
+    errno = 77;
     fault_arm(&plan);
     int result = securemem_unseal_into(elder, into, BYTES);
     fault_disarm();
+    NEED(errno == 77);
     NEED(result == 0 || (class & SECUREMEM_SEAL_SHIELDED) != 0);
     if (result != 0)
         need_refusal(-result);
@@ -150,9 +152,11 @@ static int write_after_rotation(void)
     unsigned char *open = securemem_sealed_open(elder, SECUREMEM_WRITE);
     NEED(open != NULL && securemem_sealed_rotate() == 0);
     memcpy(open, now, BYTES);
+    errno = 77;
     fault_arm(&plan);
     int closed = securemem_sealed_close(elder);
     fault_disarm();
+    NEED(errno == 77);
     if (closed != 0) {
         need_refusal(-closed);
         need_sealed(elder, was);
@@ -170,9 +174,12 @@ static int rotate(void)
     securemem_sealed *other = securemem_seal(now, BYTES, class);
     NEED(other != NULL);
     fault_arm(&plan);
+    errno = 77;
     int result = securemem_sealed_rotate();
     int second = securemem_unseal_into(other, into, BYTES);
+    int code = errno;
     fault_disarm();
+    NEED(code == 77); /* neither refused calls set it, nor what is done in passing */
     if (result != 0)
         need_refusal(-result);
     else if (second == 0)

@@ -142,8 +142,10 @@ static int refuse_amid_closing(void *argument)
     NEED(open != NULL && securemem_sealed_rotate() == 0);
     open[0] ^= 1;
     refuses = true;
+    errno = 77;
     int result = securemem_sealed_close(sealed);
     refuses = false;
+    NEED(errno == 77);
     NEED(result == ((class & SECUREMEM_SEAL_SHIELDED) != 0 ? -ENOMEM : 0));
     if (result != 0) {
         NEED(opens(sealed));
