@@ -48,6 +48,35 @@ static void one_is_read_after_the_other(void **state)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+/* As an editor leaves it: no lines, no newline for a return, newlines shown. */
+static int read_from_a_raw_terminal(void)
+{
+    struct termios raw, now;
+    NEED(tcgetattr(STDIN_FILENO, &raw) == 0);
+    raw.c_iflag &= ~(tcflag_t)ICRNL;
+    raw.c_lflag &= ~(tcflag_t)ICANON;
+    raw.c_lflag |= ECHONL;
+    NEED(tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0);
+    int result = reader_read_one();
+    NEED(tcgetattr(STDIN_FILENO, &now) == 0);
+    NEED(now.c_iflag == raw.c_iflag && now.c_lflag == raw.c_lflag &&
+         now.c_oflag == raw.c_oflag && now.c_cflag == raw.c_cflag);
+    return result;
+}
+
+static void a_line_is_read_from_a_terminal_that_knows_none(void **state)
+{
+    (void)state;
+    struct reader reader;
+    char shown[256];
+    reader_start(&reader, read_from_a_raw_terminal);
+    reader_wait_for_prompts(&reader, 1);
+    reader_type(&reader, "open sesamy\177e\r");
+    int status = reader_end(&reader, shown, sizeof shown);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_string_equal(shown, "\r\n"); /* the reader's own */
+}
+
 static void too_long_a_line_and_none_are_refused(void **state)
 {
     (void)state;
@@ -233,6 +262,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_is_read_without_echo_and_the_terminal_is_as_before),
         cmocka_unit_test(one_is_read_after_the_other),
+        cmocka_unit_test(a_line_is_read_from_a_terminal_that_knows_none),
         cmocka_unit_test(too_long_a_line_and_none_are_refused),
         cmocka_unit_test(each_signal_that_ends_the_reader_finds_the_terminal_as_before),
         cmocka_unit_test(a_reader_that_is_stopped_asks_anew),

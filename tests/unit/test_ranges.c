@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "region/ranges.h"
+#include "region/registry.h"
 #include "support/smaps.h"
 #include "unit/unit.h"
 
@@ -100,6 +101,14 @@ static void secrets_are_refused_and_stay_locked(void **state)
     assert_int_equal(securemem_lock_range(secret, 1), -EINVAL);
     assert_int_equal(securemem_lock_range(secret - 64 * page, 128 * page), -EINVAL);
     assert_int_equal(securemem_unlock_range(secret, 1), -EINVAL);
+    /* By its first page alone, and from far before it, where no region is. */
+    char *base = smem_registry_find(secret)->base;
+    const size_t before[] = {page, (size_t)1 << 31, (size_t)1 << 33};
+    for (size_t i = 0; i < COUNT(before); i++) {
+        assert_int_equal(securemem_lock_range(base - before[i], before[i] + page),
+                         -EINVAL);
+        assert_non_null(strstr(securemem_last_error()->message, "library's own"));
+    }
     assert_true(is_locked(secret));
     securemem_free(secret);
 }

@@ -282,6 +282,15 @@ static void encodings_go_both_ways_and_refuse_what_is_malformed(void **state)
         assert_int_equal(errno, EINVAL);
     }
     assert_null(securemem_from_hex(NULL, NULL, 2));
+    const size_t beyond[] = {SIZE_MAX, SIZE_MAX / 2 + 1, SIZE_MAX / 2, SIZE_MAX / 4 * 3};
+    for (size_t i = 0; i < COUNT(beyond); i++) {
+        errno = 0; /* more text than there are addresses */
+        assert_null(securemem_to_hex(NULL, wanted, beyond[i]));
+        assert_int_equal(errno, ENOMEM);
+        errno = 0;
+        assert_null(securemem_to_base64(NULL, wanted, beyond[i]));
+        assert_int_equal(errno, ENOMEM);
+    }
     assert_null(securemem_to_hex(NULL, NULL, 2));
     assert_int_equal(budget_now().secrets, secrets);
 }
