@@ -104,20 +104,27 @@ static enum outcome sign(struct agent *agent, struct span rest, struct request *
     return OUTCOME_ANSWERED;
 }
 
-/* One that is unknown would be a promise that nobody keeps. */
+/*
+ * One that is unknown would be a promise that nobody keeps, and of two lifetimes one is not
+ * kept: both are refused, the second as OpenSSH does.
+ */
 static bool constrain(struct span rest, uint64_t now, struct key *key)
 {
+    bool has_lifetime = false;
     while (rest.size > 0) {
         uint8_t constraint;
         uint32_t seconds;
         if (!wire_u8(&rest, &constraint))
             return false;
-        if (constraint == CONSTRAIN_CONFIRM)
+        if (constraint == CONSTRAIN_CONFIRM && !key->confirm) {
             key->confirm = true;
-        else if (constraint == CONSTRAIN_LIFETIME && wire_u32(&rest, &seconds))
+        } else if (constraint == CONSTRAIN_LIFETIME && !has_lifetime &&
+                   wire_u32(&rest, &seconds)) {
             key->until = now + (uint64_t)seconds * SECOND;
-        else
+            has_lifetime = true;
+        } else {
             return false;
+        }
     }
     return true;
 }

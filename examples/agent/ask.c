@@ -18,6 +18,13 @@
 
 extern char **environ;
 
+static unsigned asked; /* programs that run */
+
+bool ask_is_free(void)
+{
+    return asked == 0;
+}
+
 /* Its descriptors are the answer's pipe and /dev/null; it has no signal blocked. */
 static int spawn(pid_t *pid, const char *question, int answer)
 {
@@ -82,6 +89,7 @@ bool ask_start(struct ask *ask, const char *question)
     if (ended < 0)
         goto end_program;
     *ask = (struct ask){.pid = pid, .ended = ended, .answer = answer[0]};
+    asked++;
     return true;
 
 end_program:
@@ -96,6 +104,7 @@ static void forget(struct ask *ask)
     (void)close(ask->ended);
     (void)close(ask->answer);
     *ask = ASK_NONE;
+    asked--;
 }
 
 bool ask_finish(struct ask *ask)

@@ -18,6 +18,12 @@ struct ask {
 
 #define ASK_NONE ((struct ask){.ended = -1, .answer = -1})
 
+/*
+ * Whether nothing is asked now. One question at a time: who is asked ten times at once does
+ * not know what the answer is to.
+ */
+bool ask_is_free(void);
+
 /* Starts the program. False, with nothing started, where it cannot be. */
 bool ask_start(struct ask *ask, const char *question);
 

@@ -15,6 +15,15 @@
 /* Of a request to sign, and of most keys. Larger messages are guarded, as they come. */
 #define ROOM_USUAL ((size_t)1024)
 
+/*
+ * Milliseconds for a message that has begun: who stalls holds locked memory that others need.
+ * A client sends it at once.
+ */
+#define MESSAGE_TIME ((uint64_t)30 * 1000)
+
+#define QUESTION_TIME                                                                    \
+    100U /* milliseconds until it is asked again whether one can be put */
+
 #define OUT_KEPT ((size_t)4096) /* a longer reply's memory is given back */
 
 static_assert(ROOM_USUAL > SIZE_BYTES, "a size fits");
@@ -81,8 +90,15 @@ static void consume(struct client *client, size_t size)
     memmove(client->in, client->in + used, rest);
     securemem_wipe(client->in + rest, used);
     client->got = rest;
+    client->until = 0;
     if (client->room > ROOM_USUAL && rest <= ROOM_USUAL)
         (void)resize(client, ROOM_USUAL); /* the larger one serves too */
+}
+
+static void wait_until(struct client *client, uint64_t later)
+{
+    client->later = later;
+    client->state = CLIENT_WAITING;
 }
 
 static void start_asking(struct client *client, const struct reply *question, size_t size)
@@ -106,11 +122,13 @@ static void answer(struct client *client, struct agent *agent, struct span messa
         client->state = CLIENT_WRITING;
         break;
     case OUTCOME_LATER:
-        client->later = request.later;
-        client->state = CLIENT_WAITING;
+        wait_until(client, request.later);
         break;
     case OUTCOME_CONFIRM:
-        start_asking(client, &request.question, message.size);
+        if (ask_is_free())
+            start_asking(client, &request.question, message.size);
+        else
+            wait_until(client, now + QUESTION_TIME);
         break;
     }
     reply_free(&request.question);
@@ -152,6 +170,8 @@ static bool go_reading(struct client *client, struct agent *agent, uint64_t now,
     }
     if (client->state != CLIENT_READING)
         return true;
+    if (client->got > 0 && client->until == 0)
+        client->until = now + MESSAGE_TIME;
     if (!*may_read)
         return false;
     *may_read = false;
@@ -197,6 +217,17 @@ void client_go(struct client *client, struct agent *agent, uint64_t now)
     while (goes && (client->state == CLIENT_READING || client->state == CLIENT_WRITING))
         goes = client->state == CLIENT_READING ? go_reading(client, agent, now, &may_read)
                                                : go_writing(client);
+}
+
+uint64_t client_next(struct client *client, uint64_t now)
+{
+    if (client->state == CLIENT_WAITING)
+        return client->later;
+    if (client->state != CLIENT_READING || client->until == 0)
+        return KEY_FOR_EVER;
+    if (client->until <= now)
+        client->state = CLIENT_GONE;
+    return client->until;
 }
 
 void client_free(struct client *client)

@@ -6,6 +6,8 @@
  *      reading ---> answered: writing ---> reading
  *         |  \----> confirm: asking, until the user answers ---> writing
  *         \-------> later: waiting, until it is time ---> reading
+ *
+ * So does who is to be asked about while another question is open.
  */
 #ifndef AGENT_CLIENT_H
 #define AGENT_CLIENT_H
@@ -35,6 +37,7 @@ struct client {
 
     unsigned char *in; /* a secret of room bytes, of which got were read */
     size_t room, got;
+    uint64_t until;   /* when a message that is not whole is given up; 0: there is none */
     struct reply out; /* of which sent were written */
     size_t sent;
     bool last; /* what it sends cannot be understood any more: closed after the reply */
@@ -51,6 +54,9 @@ struct client *client_new(int fd, securemem_arena *arena);
  * its descriptors is ready, and when it is time. Its state then says what it waits for.
  */
 void client_go(struct client *client, struct agent *agent, uint64_t now);
+
+/* When it is time for it, KEY_FOR_EVER: never. It has then gone, or client_go goes on. */
+uint64_t client_next(struct client *client, uint64_t now);
 
 /* Closes and wipes all that it has. */
 void client_free(struct client *client);

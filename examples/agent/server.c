@@ -40,7 +40,9 @@ static const char *open_signals(int *fd)
     (void)sigaddset(&ending, SIGHUP);
     blocked = ending;
     (void)sigaddset(&blocked, SIGPIPE);
-    if (sigprocmask(SIG_BLOCK, &blocked, NULL) != 0)
+    /* Ignored, as it may have been inherited, it would hide how a question was answered. */
+    if (signal(SIGCHLD, SIG_DFL) == SIG_ERR ||
+        sigprocmask(SIG_BLOCK, &blocked, NULL) != 0)
         return strerror(errno);
     *fd = signalfd(-1, &ending, SFD_CLOEXEC | SFD_NONBLOCK);
     return *fd >= 0 ? NULL : strerror(errno);
@@ -163,8 +165,8 @@ static uint64_t keep_time(struct server *server, uint64_t now)
     for (struct client *client = server->clients; client != NULL; client = client->next) {
         if (client->state == CLIENT_WAITING && client->later <= now)
             go(server, client, now);
-        if (client->state == CLIENT_WAITING && client->later < next)
-            next = client->later;
+        uint64_t time = client_next(client, now);
+        next = time < next ? time : next;
     }
     return next;
 }

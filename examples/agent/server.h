@@ -30,7 +30,10 @@ struct server {
     uint64_t paused_until; /* nor, until then, after somebody could not be let in */
 };
 
-/* Blocks SIGTERM, SIGINT and SIGHUP in this thread. Undone by server_close. */
+/*
+ * Blocks SIGTERM, SIGINT, SIGHUP and SIGPIPE in this thread, and has SIGCHLD do what it does
+ * by default. All else is undone by server_close.
+ */
 const char *server_open(struct server *server);
 
 /* Serves until one of these signals, or the companion's end. */

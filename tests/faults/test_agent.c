@@ -28,6 +28,8 @@ static bool all;
  * left out. */
 #define STRIDE 23U
 
+#define LIVES 5U
+
 static void need_life(struct life *life)
 {
     struct child_end end;
@@ -64,6 +66,23 @@ static void try_call(struct life *life, const struct fault_call *call,
     count->points++;
 }
 
+/* Without a fault. When a program ends is not in the test's hands: the fewest of some lives. */
+static unsigned count_calls(struct life *life, enum fault_side side,
+                            struct fault_call calls[FAULT_CALLS_MOST])
+{
+    unsigned fewest = FAULT_CALLS_MOST;
+    life->plan = (struct fault_plan){.side = FAULT_AGENT};
+    for (unsigned i = 0; i < LIVES; i++) {
+        need_life(life);
+        if (faults->counts[side] >= fewest)
+            continue;
+        fewest = faults->counts[side];
+        memcpy(calls, faults->calls[side], sizeof faults->calls[side]);
+    }
+    assert_true(fewest < FAULT_CALLS_MOST);
+    return fewest;
+}
+
 static void try_all(enum life_kind kind, void (*script)(void))
 {
     static struct fault_call calls[FAULT_CALLS_MOST];
@@ -71,11 +90,7 @@ static void try_all(enum life_kind kind, void (*script)(void))
         .notary = notary, .folder = folder, .kind = kind, .script = script};
     struct count count = {0};
     for (unsigned side = 0; side < FAULT_SIDES; side++) {
-        life.plan = (struct fault_plan){.side = FAULT_AGENT};
-        need_life(&life);
-        unsigned made = faults->counts[side];
-        assert_true(made < FAULT_CALLS_MOST);
-        memcpy(calls, faults->calls[side], sizeof calls);
+        unsigned made = count_calls(&life, side, calls);
         life.plan.side = side;
         for (unsigned call = 1; call <= made; call++) {
             life.plan.call = call;
@@ -85,8 +100,8 @@ static void try_all(enum life_kind kind, void (*script)(void))
     }
     printf("NOTE: %u calls of the agent, %u refusals\n", count.points, count.trials);
     assert_true(count.points > 30);
-    /* When a program ends is not in the test's hands: the last calls may not be made. */
-    assert_true(count.missed <= count.trials / 50);
+    if (count.missed > count.trials / 50)
+        fail_msg("%u of the refusals came to no call", count.missed);
 }
 
 static void keys_are_added_used_and_removed_or_refused(void **state)

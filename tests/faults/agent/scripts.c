@@ -165,6 +165,11 @@ void script_traffic(void)
     (void)talk_receive(&third, DIAL_LISTED, NULL);
     talk_send(&third, (struct span){large, LARGE / 2});
     (void)turns_pass();
+    if (!faults->hit) /* it is waited for, but not for ever */
+        (void)(turns_wait() && turns_pass());
+    unsigned char byte;
+    if (!faults->hit && third.fd >= 0 && recv(third.fd, &byte, 1, 0) != 0)
+        talk_violation("it waits for the rest of a message for ever");
     talk_leave(&third);
     talk_leave(&other);
     talk_leave(&talk);

@@ -33,6 +33,9 @@ FAULT_ERRNO(int, -1, setenv, (const char *name, const char *value, int over),
             (name, value, over), ENOMEM)
 FAULT_ERRNO(ssize_t, -1, write, (int fd, const void *bytes, size_t size),
             (fd, bytes, size), EPIPE)
+typedef void (*fault_handler)(int);
+FAULT_ERRNO(fault_handler, SIG_ERR, signal, (int number, fault_handler handler),
+            (number, handler), EINVAL)
 FAULT_ERRNO(int, -1, sigprocmask, (int how, const sigset_t *set, sigset_t *old),
             (how, set, old), EINVAL)
 FAULT_ERRNO(int, -1, signalfd, (int fd, const sigset_t *set, int flags), (fd, set, flags),
