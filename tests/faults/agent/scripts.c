@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "faults/agent/fault.h"
 #include "faults/agent/held.h"
@@ -129,6 +131,10 @@ void script_confirm(void)
         talk_violation("setenv");
     talk_ask_to_sign(&other, NOTARY_ED25519);
     (void)turns_pass();
+    /* Until it has executed it holds what this process does, also the end of the connection. */
+    for (unsigned i = 0; i < 500 && !faults->hit && access(getenv("SILENT"), F_OK) == 0;
+         i++)
+        usleep(1000);
     talk_leave(&other);
     (void)turns_pass();
     ask_with(&talk, "/nowhere", DIAL_FAILURE);
