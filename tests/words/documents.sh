@@ -25,6 +25,11 @@ sed -n 's/^ *\(securemem_[a-z0-9_]*\);$/\1/p' securemem/securemem.map >"$list"
 while read -r name; do
     grep -rq "\\b$name\\b" "$manual" || complain "$manual: $name is missing"
     grep -rq "\\b$name\\b" include || complain "include: $name is missing"
+    # In one synopsis, from which the pages are made that man(1) finds by its name.
+    pages=$(for page in "$manual"/*.3; do
+        sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESCRIPTION/p' "$page" | grep "^\.F[no] $name\b" || :
+    done | wc -l)
+    [ "$pages" -eq 1 ] || complain "$manual: $name is in the synopsis of $pages pages"
 done <"$list"
 sed -n 's/^ *return "\(.*\)";$/\1/p' securemem/secret/misuse.c | sed 's/[ :]*$//' >"$list"
 [ -s "$list" ] || complain "misuse.c has no messages"
