@@ -38,9 +38,17 @@ while read -r message; do
 done <"$list"
 
 # Every test that a document names exists.
-grep -oh "tests/[a-zA-Z0-9_/-]*\.[a-z]*" README.md SECURITY.md | sort -u >"$list"
+grep -ohE "(^|[^/a-z])(tests|examples)/[a-zA-Z0-9_/-]+\.[a-z]+" README.md SECURITY.md |
+    sed 's/^.*\(tests\|examples\)/\1/' | sort -u >"$list"
 while read -r file; do
     [ -e "$file" ] || complain "$file is named, but missing"
+done <"$list"
+
+# Who says that an attack fails names the test in which it does.
+grep -E "^\|([^|]*\|){2} *(stops|raises|found|it refuses)" SECURITY.md |
+    grep -vE "(tests|examples)/[a-z_/]+|libsodium's tests" >"$list" || :
+while read -r row; do
+    complain "SECURITY.md: no test is named by: $row"
 done <"$list"
 
 # One version, everywhere.
