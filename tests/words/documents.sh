@@ -39,7 +39,7 @@ done <"$list"
 
 # Every test that a document names exists.
 grep -ohE "(^|[^/a-z])(tests|examples)/[a-zA-Z0-9_/-]+\.[a-z]+" README.md SECURITY.md |
-    sed 's/^.*\(tests\|examples\)/\1/' | sort -u >"$list"
+    sed 's/^[^a-z]//' | sort -u >"$list"
 while read -r file; do
     [ -e "$file" ] || complain "$file is named, but missing"
 done <"$list"
