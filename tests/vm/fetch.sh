@@ -11,6 +11,7 @@ mirror=${SECUREMEM_MIRROR:-http://deb.debian.org}
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
 
 skip() {
+    rm -rf "$cache"
     echo "SKIP: vm: $1"
     exit 77
 }
@@ -43,7 +44,7 @@ ask() {
     "$tool" $options "$@"
 }
 
-ask apt-get update >"$cache/log" 2>&1 || skip "Debian's archive cannot be reached"
+ask apt-get update -o APT::Update::Error-Mode=any >"$cache/log" 2>&1 || skip "Debian's archive cannot be reached"
 
 # The newest of a version that the mirror still has.
 fetch_kernel() {
