@@ -108,6 +108,9 @@ static void secrets_are_refused_and_stay_locked(void **state)
         assert_int_equal(securemem_lock_range(base - before[i], before[i] + page),
                          -EINVAL);
         assert_non_null(strstr(securemem_last_error()->message, "library's own"));
+        assert_int_equal(securemem_lock_range(base - before[i], before[i] + before[2]),
+                         -EINVAL); /* and to far behind it */
+        assert_non_null(strstr(securemem_last_error()->message, "library's own"));
     }
     assert_true(is_locked(secret));
     securemem_free(secret);
