@@ -75,7 +75,7 @@ static void end(pid_t pid)
 bool ask_start(struct ask *ask, const char *question)
 {
     int answer[2];
-    pid_t pid;
+    pid_t pid = 0;
     if (setenv("SSH_ASKPASS_PROMPT", "confirm", 1) != 0 || pipe2(answer, O_CLOEXEC) != 0)
         return false;
     /* Its end blocks, as a program expects; what it starts could hold it open for ever. */

@@ -26,6 +26,7 @@
 #define PATIENCE     5000 /* milliseconds */
 #define SHORT_TIME   300
 #define DESCRIPTORS  (PLACES + MORE + 64)
+#define FRAME_MOST   512U
 #define SIGN_UNKNOWN 8U /* a flag that nobody defines */
 
 static struct reply frame;
@@ -115,10 +116,10 @@ static void remove_meanwhile(const char *path, int fd)
     begin_sign(0);
     struct span whole = reply_span(&frame);
     dial_send(other, (struct span){whole.at, whole.size / 2});
-    unsigned char *rest = malloc(whole.size);
+    unsigned char rest[FRAME_MOST];
     size_t rest_size = whole.size - whole.size / 2;
-    if (rest == NULL)
-        dial_fail("siege: there is no memory");
+    if (rest_size > sizeof rest)
+        dial_fail("siege: a request is too long");
     memcpy(rest, whole.at + whole.size / 2, rest_size);
     dial_begin(&frame, DIAL_REMOVE);
     put_blob();
@@ -127,7 +128,6 @@ static void remove_meanwhile(const char *path, int fd)
     struct span answer = dial_receive(other);
     if (answer.size != 1 || answer.at[0] != DIAL_FAILURE)
         dial_fail("siege: it signs with a key that was removed");
-    free(rest);
     (void)close(other);
 }
 
