@@ -220,17 +220,23 @@ static int insist(securemem_arena *arena,
     return made_room(arena) ? take_one(arena, pages, region, slot) : result;
 }
 
+/* A kernel that overcommits would lock it all, and end the process half way. */
+static int check_size(size_t bytes)
+{
+    if (bytes <= smem_kernel_memory())
+        return 0;
+    return smem_error_own("mlock", ENOMEM,
+                          "the size is larger than the machine's memory; make it "
+                          "smaller");
+}
+
 int smem_arena_take_slot(securemem_arena *arena, size_t size, struct smem_region **region,
                          uint32_t *slot)
 {
     size_t page = smem_kernel_page_size();
     size_t pages = size / page + (size % page != 0) + (size == 0);
-    /* A kernel that overcommits would lock it all, and end the process half way. */
-    if (pages > smem_kernel_memory() / page)
-        return smem_error_own("mlock", ENOMEM,
-                              "the size is larger than the machine's memory; make it "
-                              "smaller");
-    return insist(arena, take, pages, region, slot);
+    int result = check_size(size);
+    return result == 0 ? insist(arena, take, pages, region, slot) : result;
 }
 
 static int take_run(securemem_arena *arena, size_t pages, struct smem_region **region,
@@ -312,7 +318,7 @@ static int reserve_page(securemem_arena *arena)
 
 int smem_arena_reserve(securemem_arena *arena, size_t bytes)
 {
-    int result = 0;
+    int result = check_size(bytes);
     while (result == 0 && arena->idle_bytes < bytes)
         result = reserve_page(arena);
     if (result == 0)

@@ -309,6 +309,17 @@ static void trim_gives_back_what_is_idle_and_what_threads_kept(void **state)
     securemem_arena_destroy(arena);
 }
 
+static void more_than_the_machine_has_is_refused_before_any_of_it_is_locked(void **state)
+{
+    (void)state;
+    size_t locked = view_locked_bytes();
+    securemem_arena *arena = arena_of((securemem_arena_options){0});
+    assert_int_equal(securemem_arena_reserve(arena, SIZE_MAX), -ENOMEM);
+    assert_non_null(strstr(securemem_last_error()->message, "machine"));
+    assert_int_equal(view_locked_bytes(), locked);
+    securemem_arena_destroy(arena);
+}
+
 static void a_reservation_is_locked_and_serves_when_the_limit_does_not(void **state)
 {
     (void)state;
@@ -474,6 +485,7 @@ int main(void)
         cmocka_unit_test(no_byte_of_a_freed_secret_is_left),
         cmocka_unit_test(realloc_within_a_class_stays_and_wipes_what_it_leaves),
         cmocka_unit_test(trim_gives_back_what_is_idle_and_what_threads_kept),
+        cmocka_unit_test(more_than_the_machine_has_is_refused_before_any_of_it_is_locked),
         cmocka_unit_test(a_reservation_is_locked_and_serves_when_the_limit_does_not),
         cmocka_unit_test(the_program_is_told_once_when_little_is_left),
         cmocka_unit_test(what_a_thread_kept_goes_back_when_it_ends),
