@@ -28,7 +28,7 @@ static int open_first(const char *operation, securemem_sealed *sealed, uint32_t 
 /* With the stripe held. Others may be left meanwhile, but for the last. */
 static int open_locked(const char *operation, securemem_sealed *sealed, uint32_t written)
 {
-    while (!smem_scopes_enter(&sealed->scopes, written)) {
+    while (!smem_scopes_enter(&sealed->scopes, 0, written)) {
         uint32_t scopes = atomic_load_explicit(&sealed->scopes, memory_order_relaxed);
         if (smem_scopes_are_full(scopes))
             return smem_error_own(
@@ -139,7 +139,7 @@ void *securemem_sealed_open(securemem_sealed *sealed, securemem_access access)
             operation, "access is neither SECUREMEM_READ nor SECUREMEM_WRITE");
     if (result == 0) {
         uint32_t written = access == SECUREMEM_WRITE ? SMEM_SCOPE_WRITTEN : 0;
-        if (!smem_scopes_enter(&sealed->scopes, written))
+        if (!smem_scopes_enter(&sealed->scopes, 0, written))
             result = open_slowly(operation, sealed, written);
     }
     if (result == 0) {

@@ -121,10 +121,12 @@ static smem_scopes *scopes_of(const struct smem_place *place)
     return &place->region->slots[place->slot].open_scopes;
 }
 
-static bool allows(const struct smem_place *place, securemem_access access)
-{
-    return current_access(*place) >= (enum smem_kernel_access)access;
-}
+/*
+ * A flag of scopes: the pages can be written to. The access that is recorded is not yet
+ * that of the pages while another thread is about to change it; without the lock it says
+ * nothing.
+ */
+#define WRITABLE ((uint32_t)1 << 16)
 
 /* With the stripe held, which keeps the last scope from being closed. */
 SMEM_HOT static int open_locked(const char *operation, struct smem_place place,
@@ -135,11 +137,12 @@ SMEM_HOT static int open_locked(const char *operation, struct smem_place place,
     int result = smem_scopes_are_full(now) ? 0 : widen(place, access);
     if (result != 0)
         return result;
+    uint32_t flags = current_access(place) == SMEM_ACCESS_WRITE ? WRITABLE : 0;
     do {
         if (smem_scopes_are_full(now))
             return smem_error_own(operation, EOVERFLOW,
                                   "65535 scopes are open on the secret; close some");
-    } while (!atomic_compare_exchange_weak(scopes, &now, now + 1));
+    } while (!atomic_compare_exchange_weak(scopes, &now, (now + 1) | flags));
     return 0;
 }
 
@@ -159,18 +162,18 @@ SMEM_HOT static int open_slowly(const char *operation, void *secret,
 SMEM_HOT static int close_locked(const char *operation, struct smem_place place)
 {
     struct smem_slot *slot = &place.region->slots[place.slot];
-    for (;;) {
-        uint32_t one = 1;
+    uint32_t now;
+    do {
         if (smem_scopes_leave(&slot->open_scopes))
             return 0;
-        if (atomic_compare_exchange_strong(&slot->open_scopes, &one,
-                                           one | SMEM_SCOPES_CLOSING))
-            break;
-        if (one == 0)
+        now = atomic_load_explicit(&slot->open_scopes, memory_order_relaxed);
+        if (now == 0)
             return smem_error_argument(operation, "no scope is open on the secret");
-    }
+    } while ((now & SMEM_SCOPES_COUNT) != 1 ||
+             !atomic_compare_exchange_strong(&slot->open_scopes, &now,
+                                             now | SMEM_SCOPES_CLOSING));
     int result = smem_region_set_access(place.region, place.slot, slot->resting_access);
-    atomic_store(&slot->open_scopes, result == 0 ? 0 : 1);
+    atomic_store(&slot->open_scopes, result == 0 ? 0 : now);
     return result;
 }
 
@@ -193,15 +196,10 @@ SMEM_HOT int securemem_open(void *secret, securemem_access access)
             operation, "access is neither SECUREMEM_READ nor SECUREMEM_WRITE");
     smem_fork_check();
     struct smem_place place;
-    if (!find(secret, &place) || !allows(&place, access) ||
-        !smem_scopes_enter(scopes_of(&place), 0))
-        return open_slowly(operation, secret, access);
-    /* Entered, what it allows no longer shrinks; before, others may have closed it. */
-    if (allows(&place, access))
+    uint32_t needed = access == SECUREMEM_WRITE ? WRITABLE : 0;
+    if (find(secret, &place) && smem_scopes_enter(scopes_of(&place), needed, 0))
         return 0;
-    int result = open_slowly(operation, secret, access);
-    (void)securemem_close(secret); /* the scope that was too narrow */
-    return result;
+    return open_slowly(operation, secret, access);
 }
 
 SMEM_HOT int securemem_close(void *secret)

@@ -29,13 +29,14 @@ static inline bool smem_scopes_are_full(uint32_t scopes)
 }
 
 /*
- * One more on what is open, with these flags. False where it is not open, or as often as
- * can be counted.
+ * One more on what is open and has the needed flags, with these flags. False where it is
+ * not, or as often as can be counted.
  */
-static inline bool smem_scopes_enter(smem_scopes *scopes, uint32_t flags)
+static inline bool smem_scopes_enter(smem_scopes *scopes, uint32_t needed, uint32_t flags)
 {
     uint32_t now = atomic_load_explicit(scopes, memory_order_relaxed);
-    while (smem_scopes_are_open(now) && !smem_scopes_are_full(now))
+    while (smem_scopes_are_open(now) && !smem_scopes_are_full(now) &&
+           (now & needed) == needed)
         if (atomic_compare_exchange_weak_explicit(scopes, &now, (now + 1) | flags,
                                                   memory_order_acquire,
                                                   memory_order_relaxed))
