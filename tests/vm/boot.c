@@ -374,6 +374,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: boot CACHE VERSION INITRD [disk MIB] [ARGUMENT ...]\n");
         return 2;
     }
+    /* Where ctest is ended, so is this, and the machine with it. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+        return 1;
     machine.cache = argv[1];
     version = machine.version = argv[2];
     machine.initrd = argv[3];
