@@ -9,11 +9,15 @@
  * How often a test repeats what it does: less by $SECUREMEM_TEST_PACE, which tests/vm sets
  * where every instruction is emulated.
  */
+static inline size_t pace(void)
+{
+    const char *by = getenv("SECUREMEM_TEST_PACE");
+    return by == NULL ? 1 : strtoul(by, NULL, 10);
+}
+
 static inline size_t paced(size_t count)
 {
-    const char *pace = getenv("SECUREMEM_TEST_PACE");
-    size_t by = pace == NULL ? 1 : strtoul(pace, NULL, 10);
-    return by > 1 && count > by ? count / by : count;
+    return pace() > 1 && count > pace() ? count / pace() : count;
 }
 
 #endif
