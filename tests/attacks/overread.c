@@ -28,7 +28,6 @@ static const char *const readers[] = {
     "the same thread inside of its scope",
 };
 static const char *const placements[] = {"guarded", "packed"};
-#define READERS (sizeof readers / sizeof *readers)
 
 static struct server {
     const unsigned char *payload; /* of the request, in ordinary memory */
@@ -139,7 +138,7 @@ static void an_over_read_gets_every_secret_that_lies_open(void **state)
 {
     (void)state;
     for (int p = SECUREMEM_GUARDED; p <= SECUREMEM_PACKED; p++)
-        for (size_t r = 0; r < READERS; r++) {
+        for (enum reader r = OTHER_THREAD; r <= SAME_THREAD_INSIDE; r++) {
             size_t got = read_by(
                 (struct attack){.placement = (securemem_placement)p, .reader = r});
             printf("NOTE: %s, %s: %zu of %d without a key\n", placements[p], readers[r],
@@ -154,7 +153,7 @@ static void behind_a_protection_key_it_gets_none(void **state)
     if (!keys_exist())
         SKIP("this processor has no protection keys, or the kernel does not use them");
     for (int p = SECUREMEM_GUARDED; p <= SECUREMEM_PACKED; p++)
-        for (size_t r = 0; r < READERS; r++) {
+        for (enum reader r = OTHER_THREAD; r <= SAME_THREAD_INSIDE; r++) {
             size_t got = read_by((struct attack){.key = SECUREMEM_PROTECTION_KEY_REQUIRED,
                                                  .placement = (securemem_placement)p,
                                                  .reader = r});

@@ -82,7 +82,7 @@ static void make_ecdsa(struct notary *notary)
 {
     struct reply body = {0}, blob = {0};
     unsigned char point[2 * 32 + 1];
-    size_t size;
+    size_t size = 0;
     EVP_PKEY *key = made[NOTARY_ECDSA] = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
     NEED(key != NULL && EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY,
                                                         point, sizeof point, &size) == 1);
