@@ -13,18 +13,20 @@
 
 #include "attacks/attack.h"
 #include "sealed/box.h"
+#include "support/pace.h"
 
 #define MESSAGE 32U
-#define EACH    64U /* messages a process and class */
+#define MOST    64U /* messages a process and class */
 #define FORKS   4U  /* the ways, of which each child forks again */
 
 struct catch
 {
     size_t count;
-    unsigned char ciphertexts[SMEM_SEAL_CLASSES * EACH * FORKS * FORKS * 8][MESSAGE];
+    unsigned char ciphertexts[SMEM_SEAL_CLASSES * MOST * FORKS * FORKS * 8][MESSAGE];
 };
 
 static struct catch *caught;
+static size_t each; /* of MOST */
 
 static void catch_one(const void *ciphertext)
 {
@@ -37,7 +39,7 @@ static void seal_with_library(void)
 {
     static const unsigned char message[MESSAGE];
     for (unsigned class = 0; class < SMEM_SEAL_CLASSES; class ++)
-        for (unsigned i = 0; i < EACH; i++) {
+        for (size_t i = 0; i < each; i++) {
             securemem_sealed *sealed = securemem_seal(message, MESSAGE, class);
             attack_require(sealed != NULL, "securemem_seal");
             catch_one(sealed->bytes);
@@ -51,7 +53,7 @@ static void seal_with_a_counter(void)
 {
     static const unsigned char message[MESSAGE];
     unsigned char ciphertext[MESSAGE], tag[32];
-    for (unsigned i = 0; i < EACH; i++) {
+    for (size_t i = 0; i < each; i++) {
         sodium_increment(plain_nonce, sizeof plain_nonce);
         crypto_aead_xchacha20poly1305_ietf_encrypt_detached(ciphertext, tag, NULL,
                                                             message, MESSAGE, NULL, 0,
@@ -141,7 +143,7 @@ static void no_nonce_is_used_twice_across_forks(void **state)
     (void)state;
     size_t count, twice = repeated(seal_with_library, &count);
     NOTE("%zu of %zu ciphertexts were there before", twice, count);
-    assert_true(count >= (FORKS * FORKS + FORKS + 1) * 2 * EACH * SMEM_SEAL_CLASSES);
+    assert_true(count >= (FORKS * FORKS + FORKS + 1) * 2 * each * SMEM_SEAL_CLASSES);
     assert_int_equal(twice, 0);
 }
 
@@ -150,11 +152,12 @@ static void a_counter_in_ordinary_memory_repeats_itself(void **state)
     (void)state;
     size_t count, twice = repeated(seal_with_a_counter, &count);
     NOTE("%zu of %zu ciphertexts were there before", twice, count);
-    assert_true(twice >= EACH);
+    assert_true(twice >= each);
 }
 
 int main(void)
 {
+    each = paced(MOST);
     attack_require(sodium_init() >= 0, "sodium_init");
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_counter_in_ordinary_memory_repeats_itself),

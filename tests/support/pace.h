@@ -17,7 +17,7 @@ static inline size_t pace(void)
 
 static inline size_t paced(size_t count)
 {
-    return pace() > 1 && count > pace() ? count / pace() : count;
+    return count > pace() ? count / pace() : 1;
 }
 
 #endif

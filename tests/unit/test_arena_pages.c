@@ -13,8 +13,10 @@
 #include "unit/unit.h"
 
 #define SIZE  100
-#define MANY  300
+#define MOST  300
 #define KINDS 5
+
+static size_t many; /* of MOST */
 
 /* Each way in which secrets lie. */
 static securemem_arena_options kind(size_t i)
@@ -67,21 +69,21 @@ static void scopes_open_every_secret_and_the_last_closes_them(void **state)
     (void)state;
     for (size_t k = 0; k < KINDS; k++) {
         securemem_arena *arena = arena_of(kind(k));
-        unsigned char *secrets[MANY];
-        for (size_t i = 0; i < MANY; i++)
+        unsigned char *secrets[MOST];
+        for (size_t i = 0; i < many; i++)
             assert_true(is_closed(secrets[i] = securemem_arena_alloc(arena, SIZE)));
         assert_int_equal(securemem_arena_open(arena, SECUREMEM_READ), 0);
-        for (size_t i = 0; i < MANY; i++)
+        for (size_t i = 0; i < many; i++)
             assert_true(permissions_are(secrets[i], "r--p"));
         assert_int_equal(securemem_arena_open(arena, SECUREMEM_WRITE), 0);
-        for (size_t i = 0; i < MANY; i++)
+        for (size_t i = 0; i < many; i++)
             memset(secrets[i], 1, SIZE);
         unsigned char *later = securemem_arena_alloc(arena, SIZE);
         assert_true(permissions_are(later, "rw-p"));
         assert_int_equal(securemem_arena_close(arena), 0);
         assert_true(permissions_are(secrets[0], "rw-p")); /* never shrinks in a scope */
         assert_int_equal(securemem_arena_close(arena), 0);
-        for (size_t i = 0; i < MANY; i++)
+        for (size_t i = 0; i < many; i++)
             assert_true(is_closed(secrets[i]));
         assert_true(is_closed(later));
         assert_int_equal(securemem_arena_close(arena), -EINVAL);
@@ -118,10 +120,10 @@ static void closed_secrets_are_moved_copied_wiped_and_freed(void **state)
     (void)state;
     for (size_t k = 0; k < KINDS; k++) {
         securemem_arena *arena = arena_of(kind(k));
-        unsigned char *secrets[MANY];
-        for (size_t i = 0; i < MANY; i++)
+        unsigned char *secrets[MOST];
+        for (size_t i = 0; i < many; i++)
             secrets[i] = filled(arena, SIZE);
-        for (size_t i = 0; i < MANY; i += 2) {
+        for (size_t i = 0; i < many; i += 2) {
             securemem_free(secrets[i]);
             assert_true(is_closed(secrets[i + 1]));
         }
@@ -138,7 +140,7 @@ static void closed_secrets_are_moved_copied_wiped_and_freed(void **state)
         assert_int_equal(securemem_arena_check(arena), 0);
         assert_true(all_bytes_are(grown, SIZE, 0x5a) && all_bytes_are(copy, SIZE, 0x5a));
         assert_true(all_bytes_are(grown + SIZE, 3 * view_page_size() - SIZE, 0));
-        for (size_t i = 3; i < MANY; i += 2)
+        for (size_t i = 3; i < many; i += 2)
             assert_true(all_bytes_are(secrets[i], SIZE, 0x5a));
         assert_int_equal(securemem_arena_close(arena), 0);
 
@@ -259,7 +261,7 @@ static void many_secrets_are_few_mappings_open_and_closed(void **state)
     (void)state;
     for (size_t k = 3; k < KINDS; k++) {
         securemem_arena *arena = arena_of(kind(k));
-        for (size_t i = 0; i < 20000; i++)
+        for (size_t i = 0, count = paced(20000); i < count; i++)
             assert_non_null(securemem_arena_alloc(arena, 32));
         size_t closed = view_mappings();
         assert_int_equal(securemem_arena_open(arena, SECUREMEM_READ), 0);
@@ -325,6 +327,7 @@ int main(void)
         cmocka_unit_test(many_secrets_are_few_mappings_open_and_closed),
         cmocka_unit_test(a_refused_mprotect_is_told),
     };
+    many = 2 * paced(MOST / 2);
     use_up_keys();
     begin_caching();
     return RUN_GROUP(tests);

@@ -156,7 +156,7 @@ static int wipe_beside_threads(void *argument)
     pthread_t threads[2];
     for (uintptr_t i = 0; i < 2; i++)
         NEED(pthread_create(&threads[i], NULL, come_and_go, (void *)i) == 0);
-    for (int i = 0; i < 20000; i++)
+    for (size_t i = 0, times = paced(20000); i < times; i++)
         NEED(securemem_wipe_all() == 0 && securemem_arena_check(arenas[0]) == 0);
     atomic_store(&over, true);
     for (size_t i = 0; i < 2; i++)

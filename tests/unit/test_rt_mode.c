@@ -10,18 +10,20 @@
 #include "support/smaps.h"
 #include "unit/truth.h"
 
-#define SECRETS 100
+#define MOST 100
 
 #define TIMES 1000U
 
 static const securemem_rt_plan full = SECUREMEM_RT_PLAN_DEFAULT;
-static char *secrets[SECRETS];
+static char *secrets[MOST];
+static size_t made; /* of them */
 static securemem_arena *arena;
 
 static void make_secrets(securemem_guard_kind kind)
 {
     arena = securemem_arena_create(&(securemem_arena_options){.guard_kind = kind});
-    for (size_t i = 0; i < SECRETS; i++) {
+    made = paced(MOST);
+    for (size_t i = 0; i < made; i++) {
         secrets[i] = securemem_arena_alloc(arena, 64);
         NEED(secrets[i] != NULL);
         memset(secrets[i], (int)i + 1, 64);
@@ -30,7 +32,7 @@ static void make_secrets(securemem_guard_kind kind)
 
 static void need_secrets_whole(void)
 {
-    for (size_t i = 0; i < SECRETS; i++) {
+    for (size_t i = 0; i < made; i++) {
         securemem_protection report;
         NEED(securemem_protection(secrets[i], &report) == 0);
         NEED(report.lock.holds && report.guards.holds);
@@ -120,7 +122,7 @@ static void *watch(void *argument)
 {
     while (!atomic_load(&over)) {
         smaps_read();
-        for (size_t i = 0; i < SECRETS; i++) {
+        for (size_t i = 0; i < made; i++) {
             const struct smaps_entry *mapping = smaps_at(secrets[i]);
             if (mapping == NULL || !mapping->locked)
                 atomic_store(&seen_unlocked, true);
@@ -196,7 +198,7 @@ static int enter_beside_threads(void *argument)
     pthread_t threads[2];
     for (size_t i = 0; i < 2; i++)
         NEED(pthread_create(&threads[i], NULL, come_and_go, NULL) == 0);
-    for (int i = 0; i < 50; i++) {
+    for (size_t i = 0, times = paced(50); i < times; i++) {
         need_done(securemem_rt_enter(&full));
         need_done(securemem_rt_leave());
     }

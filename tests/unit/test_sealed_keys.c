@@ -495,7 +495,7 @@ static void a_fork_beside_working_threads_can_seal_and_open(void **state)
     assert_int_equal(pthread_create(&rotating, NULL, rotate, NULL), 0);
     for (size_t i = 0; i < COUNT(threads); i++)
         assert_int_equal(pthread_create(&threads[i], NULL, work, (void *)i), 0);
-    for (unsigned i = 0; i < 40; i++) {
+    for (size_t i = 0, forks = paced(40); i < forks; i++) {
         pid_t pid = fork();
         assert_true(pid >= 0);
         if (pid == 0) {
@@ -551,7 +551,7 @@ static void a_child_seals_anew_what_a_thread_was_unsealing(void **state)
     atomic_store(&ending, false);
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, unseal_large, sealed), 0);
-    for (unsigned i = 0; i < 20; i++)
+    for (size_t i = 0, forks = paced(20); i < forks; i++)
         CHILD_PASSES(write_in_child, sealed);
     atomic_store(&ending, true);
     pthread_join(thread, NULL);

@@ -117,7 +117,7 @@ static securemem_arena *own_arenas[THREADS];
 static void *work(void *argument)
 {
     struct worker *w = argument;
-    for (int i = 0; i < ROUNDS; i++) {
+    for (size_t i = 0, rounds = paced(ROUNDS); i < rounds; i++) {
         one_round(w, own_arenas[w->number - 1]);
         if (i % 50 == 0)
             HOLDS(w, securemem_arena_trim(shared[draw(w) % SHARED]) == 0);
@@ -152,7 +152,7 @@ static void threads_share_arenas_and_free_each_others_secrets(void **state)
 static void *create_and_destroy(void *argument)
 {
     struct worker *w = argument;
-    for (int i = 0; i < ROUNDS; i++) {
+    for (size_t i = 0, rounds = paced(ROUNDS); i < rounds; i++) {
         securemem_arena *arena = securemem_arena_create(NULL);
         HOLDS(w, arena != NULL);
         if (arena == NULL)
@@ -182,7 +182,7 @@ static void arenas_come_and_go_in_many_threads(void **state)
 static void *report_and_fail(void *argument)
 {
     struct worker *w = argument;
-    for (int i = 0; i < ROUNDS; i++) {
+    for (size_t i = 0, rounds = paced(ROUNDS); i < rounds; i++) {
         size_t size = (size_t)w->number << 52;
         HOLDS(w, securemem_alloc_array(size, 1U << 20) == NULL);
         const securemem_error *error = securemem_last_error();
@@ -211,7 +211,7 @@ static void *open_and_close_beside_the_wiper(void *argument)
     struct worker *w = argument;
     char *lasting = securemem_alloc(100);
     HOLDS(w, lasting != NULL);
-    for (int i = 0; i < ROUNDS && lasting != NULL; i++) {
+    for (size_t i = 0, rounds = paced(ROUNDS); i < rounds && lasting != NULL; i++) {
         HOLDS(w, securemem_open(lasting, SECUREMEM_READ) == 0);
         HOLDS(w, securemem_open(lasting, SECUREMEM_WRITE) == 0);
         HOLDS(w, securemem_close(lasting) == 0);
@@ -286,7 +286,7 @@ static void a_misuse_handler_is_called_with_the_user_it_was_set_with(void **stat
     atomic_store(&wiped_enough, false);
     securemem_set_misuse_handler(handle_one, &one);
     assert_int_equal(pthread_create(&changer, NULL, change_handlers, NULL), 0);
-    for (int i = 0; i < 50000; i++)
+    for (size_t i = 0, times = paced(50000); i < times; i++)
         securemem_free(&one);
     atomic_store(&wiped_enough, true);
     assert_int_equal(pthread_join(changer, NULL), 0);
