@@ -11,6 +11,7 @@
 
 #include "faults/plans.h"
 #include "faults/play.h"
+#include "support/view.h"
 
 #define SECONDS_A_RUN 10U
 #define MOST_WORKERS  4
@@ -176,12 +177,14 @@ void drive(const struct scenario *scenarios, size_t count, struct tally *tally)
                             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (jobs == MAP_FAILED)
         abort();
+    bool regions = view_guard_regions_exist();
     size_t workers = (size_t)sysconf(_SC_NPROCESSORS_ONLN), busy = 0;
     workers = workers > MOST_WORKERS ? MOST_WORKERS : workers;
     for (size_t i = 0; i < count; i++) {
         struct variant variant;
         for (unsigned number = 0; variant_of(&scenarios[i], number, &variant); number++) {
-            if (variant.policy != SECUREMEM_REQUIRED && scenarios[i].preferred_no)
+            if ((variant.policy != SECUREMEM_REQUIRED && scenarios[i].preferred_no) ||
+                (variant.kind == SECUREMEM_GUARDS_REGION && !regions))
                 continue;
             struct job *job = busy < workers ? &jobs[busy++] : wait_for_job(jobs, tally);
             *job = (struct job){.scenario = &scenarios[i], .variant = variant};

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "support/pace.h"
+
 #define MOST_CODES 6
 #define END        1 /* not an errno that a call gives */
 
@@ -99,9 +101,27 @@ static const struct {
 #define MODE_SECONDS 2
 #define MODES        (MODE_SECONDS + sizeof seconds / sizeof *seconds - 1)
 
+/* One in so many is tried: at the usual pace, each. */
+static unsigned stride(void)
+{
+    return pace() > 1 ? 5 * (unsigned)pace() + 1 : 1;
+}
+
+size_t plans_tried(size_t count)
+{
+    return count / stride();
+}
+
 void plans_begin(struct plans *plans, const unsigned *calls, bool thorough)
 {
-    *plans = (struct plans){.calls = calls, .thorough = thorough, .call = 1};
+    unsigned sum = 0; /* so that acts do not all begin with the same plan */
+    for (unsigned f = 0; f < FAULT_FUNCTIONS; f++)
+        sum += calls[f];
+    *plans = (struct plans){.calls = calls,
+                            .thorough = thorough,
+                            .call = 1,
+                            .stride = stride(),
+                            .step = 1 + sum % stride()};
 }
 
 static bool code_exists(const struct plans *plans)
@@ -123,7 +143,7 @@ static void advance(struct plans *plans)
     plans->call++;
 }
 
-bool plans_next(struct plans *plans, struct fault_plan *out)
+static bool next_of_all(struct plans *plans, struct fault_plan *out)
 {
     while (plans->function < FAULT_FUNCTIONS) {
         if (plans->call > plans->calls[plans->function]) {
@@ -146,6 +166,15 @@ bool plans_next(struct plans *plans, struct fault_plan *out)
             return true;
     }
     return false;
+}
+
+bool plans_next(struct plans *plans, struct fault_plan *out)
+{
+    for (unsigned left = plans->step; left > 0; left--)
+        if (!next_of_all(plans, out))
+            return false;
+    plans->step = plans->stride;
+    return true;
 }
 
 bool plan_is_single(const struct fault_plan *plan)

@@ -4,6 +4,7 @@
 #define FAULTS_PLANS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "faults/wrap.h"
 
@@ -12,7 +13,12 @@ struct plans {
     const unsigned *calls; /* of each function, without faults */
     bool thorough;         /* with a second refusal during the undoing as well */
     unsigned function, call, code, mode;
+    unsigned stride,
+        step; /* $SECUREMEM_TEST_PACE: one plan in so many; to the next one */
 };
+
+/* How many of so many plans are tried at this pace. */
+size_t plans_tried(size_t count);
 
 void plans_begin(struct plans *plans, const unsigned *calls, bool thorough);
 

@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "faults/drive.h"
+#include "faults/plans.h"
 #include "faults/wrap.h"
 #include "support/child.h"
 #include "support/skip.h"
+#include "support/view.h"
 
 static struct tally all;
 
@@ -19,7 +21,7 @@ static void play_all(const struct scenario *scenarios, size_t count, unsigned lo
     all.findings += tally.findings;
     assert_int_equal(tally.findings, 0);
     /* A harness that meets no faults may not pass. */
-    assert_true(tally.points > least);
+    assert_true(tally.points > plans_tried(least));
 }
 
 static void allocation_under_every_fault_protects_or_refuses(void **state)
@@ -92,6 +94,8 @@ int main(void)
         cmocka_unit_test(reports_and_wiping_under_every_fault_are_true),
         cmocka_unit_test(fork_under_every_fault_gives_the_child_no_unprotected_secret),
     };
+    if (!view_guard_regions_exist())
+        printf("NOTE: this kernel has no guard regions: guards of PROT_NONE alone\n");
     int status = RUN_GROUP(tests);
     printf("NOTE: %lu fault points, %u findings\n", all.points, all.findings);
     return status;

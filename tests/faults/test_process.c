@@ -86,6 +86,14 @@ static int take_stack(void)
     return securemem_signal_stack();
 }
 
+static bool is_whole; /* this kernel has all that there is to harden */
+
+static int skip_without_all(void *unused)
+{
+    (void)unused;
+    return harden() == 0 ? 0 : SKIP_EXIT;
+}
+
 /* Around a page that is held already: three stretches, two of them to be locked. */
 static int lock_range(void)
 {
@@ -229,7 +237,8 @@ static int try_one(void *argument)
     NEED(view_locked_bytes() >= smem_range_bytes());
     /* A refusal does not last. */
     if (plan_is_single(trial->plan)) {
-        NEED(result == 0 || trial->act->act() == 0);
+        bool lacks = trial->act->act == harden && !is_whole;
+        NEED(result == 0 || trial->act->act() == 0 || lacks);
         NEED(give_signals_back() == 0);
     }
     return 0;
@@ -275,6 +284,7 @@ static void nothing_is_said_to_hold_that_was_refused_and_all_is_undone(void **st
     struct fault_state *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE,
                                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(shared, MAP_FAILED);
+    is_whole = !child_skips(skip_without_all, NULL);
     for (size_t i = 0; i < sizeof acts / sizeof *acts; i++)
         try_all(&acts[i], shared);
     print_message("NOTE: %zu fault points, %zu findings\n", points, findings);

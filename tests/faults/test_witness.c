@@ -251,6 +251,14 @@ static int skip_without_perf(void *argument)
     return section.witness == SECUREMEM_RT_WITNESS_PERF ? 0 : SKIP_EXIT;
 }
 
+static int skip_without_traps(void *argument)
+{
+    (void)argument;
+    traps = true;
+    run_in_thread();
+    return section.witness == SECUREMEM_RT_WITNESS_PERF ? 0 : SKIP_EXIT;
+}
+
 static void try_all(const struct act *act, struct fault_state *state)
 {
     struct fault_plan next = {.then = FAULT_FUNCTIONS};
@@ -274,11 +282,17 @@ static void sections_and_audits_under_every_fault_tell_the_truth(void **state)
     assert_ptr_not_equal(shared, MAP_FAILED);
     if (child_skips(skip_without_perf, NULL))
         SKIP("perf_event_open is refused here");
+    bool no_traps = child_skips(skip_without_traps, NULL);
+    if (no_traps)
+        printf(
+            "SKIP: sections that trap: SIGTRAP of page faults (Linux 5.13) is refused here\n");
     for (size_t i = 0; i < sizeof acts / sizeof *acts; i++)
-        try_all(&acts[i], shared);
+        if (!acts[i].traps || !no_traps)
+            try_all(&acts[i], shared);
     print_message("NOTE: %zu fault points, %zu findings\n", points, findings);
     assert_int_equal(findings, 0);
-    assert_true(points > 100); /* a harness that meets no faults may not pass */
+    /* A harness that meets no faults may not pass. */
+    assert_true(points > plans_tried(100));
 }
 
 int main(void)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "fuzz/fuzz.h"
+#include "support/pace.h"
 
 #define ROUNDS_USUAL 20000UL
 #define ROOM         ((size_t)64 << 10)
@@ -81,7 +82,8 @@ static int play_file(const char *path)
 int main(int argc, char **argv)
 {
     const char *wanted = getenv("ROUNDS");
-    unsigned long rounds = wanted == NULL ? ROUNDS_USUAL : strtoul(wanted, NULL, 10);
+    unsigned long rounds =
+        wanted == NULL ? paced(ROUNDS_USUAL) : strtoul(wanted, NULL, 10);
     int status = EXIT_SUCCESS;
     (void)LLVMFuzzerInitialize(&argc, &argv);
     for (int i = 1; i < argc; i++)
