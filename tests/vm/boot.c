@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * boot CACHE VERSION INITRD [disk MIB] [KERNEL ARGUMENT ...]
+ * boot CACHE VERSION INITRD [disk MIB] [processors NUMBER] [KERNEL ARGUMENT ...]
  *
  * Boots a kernel of the cache in an emulated machine and reports what its programs say on
  * the serial console. Of each line that begins so, it takes notice:
@@ -41,6 +41,7 @@
 struct machine {
     const char *cache, *version, *initrd;
     char append[512];
+    const char *processors; /* how many */
     size_t disk_mib;
     int memory, disk; /* memfds */
     pid_t pid;
@@ -115,9 +116,9 @@ static void become_machine(const struct machine *machine, int console)
         "-accel",
         "tcg,thread=multi",
         "-cpu",
-        "max",
+        "max,-la57,-erms,-fsrm", /* a level, or a byte at a time, is dear here */
         "-smp",
-        "2",
+        machine->processors,
         "-m",
         "1024",
         "-object",
@@ -371,7 +372,8 @@ int main(int argc, char **argv)
     struct machine machine = {0};
     char probe[512];
     if (argc < 4) {
-        fprintf(stderr, "usage: boot CACHE VERSION INITRD [disk MIB] [ARGUMENT ...]\n");
+        fprintf(stderr, "usage: boot CACHE VERSION INITRD [disk MIB] [processors NUMBER] "
+                        "[ARGUMENT ...]\n");
         return 2;
     }
     /* Where ctest is ended, so is this, and the machine with it. */
@@ -385,11 +387,15 @@ int main(int argc, char **argv)
         say("SKIP: linux %s: there is no virtual machine here\n", version);
         return SKIP_EXIT;
     }
+    machine.processors = "1";
     int next = 4;
-    if (argc > 5 && strcmp(argv[4], "disk") == 0) {
-        machine.disk_mib = (size_t)strtoul(argv[5], NULL, 10);
-        next = 6;
-    }
+    for (; next + 1 < argc; next += 2)
+        if (strcmp(argv[next], "disk") == 0)
+            machine.disk_mib = (size_t)strtoul(argv[next + 1], NULL, 10);
+        else if (strcmp(argv[next], "processors") == 0)
+            machine.processors = argv[next + 1];
+        else
+            break;
     /* A busy host is late with ticks, for which a kernel takes its timer to be broken. */
     snprintf(machine.append, sizeof machine.append,
              "console=ttyS0 panic=-1 quiet no_timer_check");
