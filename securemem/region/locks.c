@@ -9,16 +9,27 @@
 
 #define CACHE_LINE 64
 
+/*
+ * Threads that hand secrets to each other meet at a stripe again and again, each for less
+ * than a microsecond: who waits tries for as long before it sleeps. Other C libraries than
+ * glibc do so by default.
+ */
+#if defined(PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP)
+#define BRIEF_MUTEX PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP
+#else
+#define BRIEF_MUTEX PTHREAD_MUTEX_INITIALIZER
+#endif
+
 struct padded_mutex {
     _Alignas(CACHE_LINE) pthread_mutex_t mutex;
     uint32_t opened, before; /* bits of the key that is open, and the rights before */
 };
 
 static struct padded_mutex sealed[SMEM_SEALED_STRIPES] = {
-    [0 ... SMEM_SEALED_STRIPES - 1] = {.mutex = PTHREAD_MUTEX_INITIALIZER},
+    [0 ... SMEM_SEALED_STRIPES - 1] = {.mutex = BRIEF_MUTEX},
 };
 static struct padded_mutex stripes[SMEM_STRIPES] = {
-    [0 ... SMEM_STRIPES - 1] = {.mutex = PTHREAD_MUTEX_INITIALIZER},
+    [0 ... SMEM_STRIPES - 1] = {.mutex = BRIEF_MUTEX},
 };
 static struct padded_mutex ranges = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 static struct padded_mutex registry = {.mutex = PTHREAD_MUTEX_INITIALIZER};
