@@ -34,6 +34,7 @@ static void measure(const struct peer *peer, double milliseconds, struct sample 
     for (int pattern = ONCE; pattern < PATTERNS; pattern++)
         out->two[pattern] =
             work_time(peer, (enum pattern)pattern, SIZE_OF_TWO, 2, milliseconds);
+    out->trip = work_round_trip();
     out->tail = work_tail(peer);
 }
 

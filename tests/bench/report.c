@@ -77,8 +77,9 @@ static void print_pattern(const struct report *report, enum pattern pattern,
 static void print_threads(const struct report *report)
 {
     printf(
-        "\nTwo threads at 32 B: throughput, times that of one\n\n%-34s%12s%12s%12s%12s\n",
-        "", "at once", "1,000 live", "passed on", "p99/median");
+        "\nTwo threads at 32 B: throughput, times that of one; then a cache line's way there "
+        "and back\n\n%-34s%12s%12s%12s%12s%12s\n",
+        "", "at once", "1,000 live", "passed on", "its way", "p99/median");
     for (size_t p = 0; p < PEERS; p++) {
         const struct sample *first = &report->samples[p][0];
         printf("%-34s", peers[p].name);
@@ -91,7 +92,8 @@ static void print_threads(const struct report *report)
             else
                 printf("%12.2f", pattern == PASSED ? ratio : 2 * ratio);
         }
-        printf("%12.1f\n", median(report, &first->tail, NULL));
+        printf("%9.0f ns%12.1f\n", median(report, &first->trip, NULL),
+               median(report, &first->tail, NULL));
     }
 }
 

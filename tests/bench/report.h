@@ -14,6 +14,7 @@ struct sample {
     double one[2][REPORT_SIZES]; /* ONCE and LIVE, one thread */
     double passed;               /* at 32 bytes, one thread */
     double two[PATTERNS];        /* at 32 bytes, two threads */
+    double trip;                 /* of a cache line, between them */
     double tail;
 };
 

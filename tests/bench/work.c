@@ -158,6 +158,51 @@ static void settle(unsigned number)
     }
 }
 
+#define TRIPS 20000
+
+static _Alignas(LINE) atomic_uint ball;
+
+static void *answer(void *argument)
+{
+    settle(1);
+    for (unsigned i = 1; i < 2 * TRIPS; i += 2) {
+        while (atomic_load(&ball) != i)
+            continue;
+        atomic_store(&ball, i + 1);
+    }
+    return argument;
+}
+
+/* In a thread of its own, which stays where it has settled. */
+static void *serve(void *nanoseconds)
+{
+    settle(0);
+    double start = work_now();
+    for (unsigned i = 1; i < 2 * TRIPS; i += 2) {
+        atomic_store(&ball, i);
+        while (atomic_load(&ball) != i + 1)
+            continue;
+    }
+    *(double *)nanoseconds = (work_now() - start) / TRIPS;
+    return NULL;
+}
+
+double work_round_trip(void)
+{
+    pthread_t players[2];
+    double nanoseconds;
+    cpu_set_t allowed;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) < 2)
+        return 0;
+    atomic_store(&ball, 0);
+    if (pthread_create(&players[0], NULL, answer, NULL) != 0 ||
+        pthread_create(&players[1], NULL, serve, &nanoseconds) != 0)
+        abort();
+    for (size_t i = 0; i < 2; i++)
+        pthread_join(players[i], NULL);
+    return nanoseconds;
+}
+
 static void *run(void *argument)
 {
     struct worker *w = argument;

@@ -23,6 +23,12 @@ double work_time(const struct peer *peer, enum pattern pattern, size_t size,
 /* The 99th of 100 single operations, divided by the median one: of 32 bytes, LIVE. */
 double work_tail(const struct peer *peer);
 
+/*
+ * Nanoseconds that a cache line takes to the other processor and back: what is passed on
+ * cannot be faster, and a virtual machine may have the two near each other or far apart. 0 where there is only one.
+ */
+double work_round_trip(void);
+
 double work_now(void); /* nanoseconds */
 
 #endif
