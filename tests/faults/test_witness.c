@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "faults/plans.h"
+#include "support/fresh.h"
 #include "support/need.h"
 #include "support/view.h"
 
@@ -27,14 +28,6 @@ static struct fault_plan plan; /* of this trial */
 /* What the thread saw. */
 static int began, ended;
 static bool faulted_before, faulted_after;
-
-static char *fresh(void)
-{
-    char *start = mmap(NULL, PAGES * view_page_size(), PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    NEED(start != MAP_FAILED);
-    return start;
-}
 
 /* Whether maps has a mapping of that name. */
 static bool is_mapped(const char *name)
@@ -61,7 +54,7 @@ static void live_in_child(void)
     fault_use(&calm);
     NEED(!filled || !securemem_rt_section_faulted(&section));
     NEED(securemem_rt_section_end(&section) == -EINVAL);
-    char *memory = fresh();
+    char *memory = fresh(PAGES);
     securemem_rt_section own = {0};
     NEED(securemem_rt_section_begin(&own) == 0);
     memory[0] = 1;
@@ -97,7 +90,7 @@ static void *run_section(void *argument)
 static void run_in_thread(void)
 {
     pthread_t thread;
-    planted = fresh();
+    planted = fresh(PAGES);
     NEED(pthread_create(&thread, NULL, run_section, NULL) == 0);
     NEED(pthread_join(thread, NULL) == 0);
 }

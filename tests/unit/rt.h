@@ -1,26 +1,18 @@
 /* SPDX-License-Identifier: ISC */
-/* What the tests of sections share: a section, and memory that faults. */
+/* What the tests of sections share. */
 #ifndef TEST_RT_H
 #define TEST_RT_H
 
 #include <fcntl.h>
 #include <stdlib.h>
 
+#include "support/fresh.h"
 #include "unit/unit.h"
 
 #define TIMES 100
 
 static securemem_rt_section section;
 static size_t page;
-
-/* Fresh memory, not in memory yet. */
-static inline char *fresh(size_t pages)
-{
-    char *start = mmap(NULL, pages * page, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    NEED(start != MAP_FAILED);
-    return start;
-}
 
 static inline void begin(void)
 {

@@ -9,18 +9,11 @@
 #include <unistd.h>
 
 #include "limits/seccomp.h"
+#include "support/fresh.h"
 #include "unit/unit.h"
 
 static securemem_rt_audit_report report;
 static size_t page;
-
-static char *map(size_t pages)
-{
-    char *start = mmap(NULL, pages * page, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    NEED(start != MAP_FAILED);
-    return start;
-}
 
 /* The pages at address that have a finding of that kind. */
 static size_t pages_found(securemem_rt_finding_kind kind, const char *address,
@@ -54,7 +47,7 @@ static int look_at_pages(void *argument)
     (void)argument;
     if (!lock_all())
         return SKIP_EXIT;
-    char *memory = map(8);
+    char *memory = fresh(8);
     memory[0] = 1;
     NEED(*(volatile char *)(memory + page) == 0);
     memory[3 * page] = 1;
@@ -85,7 +78,7 @@ static int look_without_scan(void *argument)
 static int look_after_fork(void *argument)
 {
     (void)argument;
-    char *memory = map(4);
+    char *memory = fresh(4);
     memset(memory, 1, 4 * page);
     if (!lock_all())
         return SKIP_EXIT;
@@ -132,7 +125,7 @@ static int look_when_not_dumpable(void *argument)
     audit();
     if (!child_become_ordinary(8UL << 20) || prctl(PR_SET_DUMPABLE, 0) != 0)
         return SKIP_EXIT;
-    char *memory = map(1);
+    char *memory = fresh(1);
     audit();
     NEED(pages_found(SECUREMEM_RT_NOT_PRESENT, memory, 1) == 1 ||
          report.count > SECUREMEM_RT_FINDINGS);
@@ -176,7 +169,7 @@ static int add_up(void *argument)
     (void)argument;
     if (!lock_all())
         return SKIP_EXIT;
-    char *memory = map(100);
+    char *memory = fresh(100);
     audit();
     size_t before = report.not_locked, bytes = report.bytes, absent = report.not_present;
     NEED(report.charged == view_locked_bytes());
@@ -197,7 +190,7 @@ static int look_at_many(void *argument)
     (void)argument;
     if (!lock_all())
         return SKIP_EXIT;
-    char *memory = map(PAGES);
+    char *memory = fresh(PAGES);
     for (size_t i = 0; i < PAGES; i += 2)
         memory[i * page] = 1;
     audit();
