@@ -40,11 +40,21 @@ static void end_spare(struct smem_stacks *stacks)
         end_stack(stack);
 }
 
+__attribute__((weak)) void __asan_unpoison_memory_region(const void *start, size_t size);
+
+/* What calls left that never return; AddressSanitizer still knows their frames. */
+static void wipe(const struct smem_stack *stack)
+{
+    sodium_memzero(stack->low, stack->size);
+    if (__asan_unpoison_memory_region != NULL)
+        __asan_unpoison_memory_region(stack->low, stack->size);
+}
+
 static void end(struct smem_stacks *stacks)
 {
     while (stacks->inner != NULL) {
         struct smem_stack *stack = stacks->inner;
-        sodium_memzero(stack->low, stack->size);
+        wipe(stack);
         stacks->inner = stack->outer;
         end_stack(stack);
     }
@@ -203,7 +213,7 @@ void smem_stacks_pop(struct smem_stacks *stacks)
 void smem_stacks_abandon(struct smem_stacks *stacks, const char *address)
 {
     while (stacks->inner != NULL && !smem_stack_holds(stacks->inner, address)) {
-        sodium_memzero(stacks->inner->low, stacks->inner->size);
+        wipe(stacks->inner);
         smem_stacks_pop(stacks);
     }
 }
