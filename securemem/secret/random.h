@@ -29,10 +29,12 @@ static inline uint64_t smem_random_next(uint64_t *state)
     return *state = *state * 6364136223846793005U + 1442695040888963407U;
 }
 
-/* A number below the limit, out of the high half. */
+/* A number below the limit, out of the high half: of the state that was, so as not to wait. */
 static inline uint32_t smem_random_below(uint64_t *state, uint32_t limit)
 {
-    return (uint32_t)((smem_random_next(state) >> 32) * limit >> 32);
+    uint64_t now = *state;
+    (void)smem_random_next(state);
+    return (uint32_t)((now >> 32) * limit >> 32);
 }
 
 #endif
