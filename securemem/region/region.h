@@ -72,7 +72,9 @@ struct smem_slot {
     atomic_uchar align_log2;
     uint8_t lock_refused; /* errno; 0: not refused, or not asked for */
     bool locked : 1;
-    bool kept_wiped : 1; /* inherited under FORK_KEEP, but wiped for want of a lock */
+    bool kept_wiped : 1;     /* inherited under FORK_KEEP, but wiped for want of a lock */
+    struct smem_slot *below; /* in the arena's depot, while it is there, with its page */
+    char *page;
 };
 _Static_assert(sizeof(struct smem_slot) == SMEM_CACHE_LINE, "its thread's alone");
 

@@ -140,6 +140,8 @@ static void inherit_arena(void *object, void *context)
     smem_door_inherit(&arena->door);
     smem_stripe_open(stripe, arena->door.key);
     arena->lent_bytes = 0;
+    arena->depot = NULL;
+    arena->depot_bytes = 0;
     smem_account_recount(arena);
     smem_account_each(arena, inherit_region, context);
     smem_unlock_stripe(stripe);

@@ -7,6 +7,8 @@
  *      classes[SMEM_RUNS]   runs with room, for packed secrets
  *      full         all others
  *      pages[c]     pages of runs with free packed secrets of the size class c
+ *      depot        slots of one page that no thread caches, and CACHED as if one did:
+ *                   threads that free many leave them to those that need many
  *
  * Guarded by the arena's stripe.
  */
@@ -47,8 +49,10 @@ struct securemem_arena {
     uint32_t class_capacity[SMEM_CLASSES]; /* slots of all regions of the class */
     size_t held_bytes;                     /* counts against options.budget */
     size_t idle_bytes;                     /* counts against options.idle */
-    size_t lent_bytes;                     /* of options.idle, to caches of threads */
-    size_t reserved_bytes;                 /* idle bytes that stay */
+    size_t lent_bytes;     /* of options.idle, to caches of threads and the depot */
+    size_t reserved_bytes; /* idle bytes that stay */
+    struct smem_slot *depot;
+    size_t depot_bytes;
 };
 
 /* Whether it is one that was not destroyed, at this moment. */

@@ -39,10 +39,30 @@ static void remember_run(struct smem_thread *thread, struct smem_cache *cache,
     thread->last = cache;
 }
 
-/* Whether an address lies on a slot, or the guard behind one, of the row. */
-static bool is_in_row(const struct smem_cache *cache, const void *address)
+/* What lies elsewhere than the last ones did; apart, so that these save no registers. */
+__attribute__((noinline)) static bool
+free_elsewhere(struct smem_thread *thread, const securemem_arena *arena, void *secret)
 {
-    return (uintptr_t)address - cache->row.start < cache->row.length;
+    struct smem_region *region = smem_registry_find(secret);
+    if (region == NULL || (arena != NULL && arena != region->owner) ||
+        atomic_load(&region->object.state) != SMEM_REGION_LIVE)
+        return false;
+    struct smem_cache *cache = smem_cache_current(thread, region->owner);
+    if (cache == NULL)
+        return false;
+    if (region->kind != SMEM_RUN) {
+        if (smem_cache_remember_row(cache, region) == NULL)
+            return false;
+        /* NULL: in front of the first slot */
+        const struct smem_cache_row *row = smem_cache_row(cache, secret);
+        return row != NULL && smem_cache_free_guarded(cache, row, secret);
+    }
+    struct smem_packed packed;
+    unsigned class;
+    if (!smem_packed_find(region, secret, &packed, &class))
+        return false; /* also a guard, which the run has no page for */
+    remember_run(thread, cache, region);
+    return smem_cache_free_packed(cache, packed);
 }
 
 bool smem_cache_free_any(const securemem_arena *arena, void *secret)
@@ -51,25 +71,11 @@ bool smem_cache_free_any(const securemem_arena *arena, void *secret)
     if (thread == NULL)
         return false;
     struct smem_cache *last = thread->last_guarded;
-    if (is_in_row(last, secret) && (arena == NULL || arena == last->arena) &&
-        smem_cache_is_current(last))
-        return smem_cache_free_guarded(last, secret);
-    struct smem_region *region = smem_registry_find(secret);
-    if (region == NULL || (arena != NULL && arena != region->owner) ||
-        atomic_load(&region->object.state) != SMEM_REGION_LIVE)
-        return false;
-    struct smem_cache *cache = smem_cache_current(thread, region->owner);
-    if (cache == NULL)
-        return false;
-    if (region->kind != SMEM_RUN)
-        return smem_cache_remember_row(cache, region) && is_in_row(cache, secret) &&
-               smem_cache_free_guarded(cache, secret);
-    struct smem_packed packed;
-    unsigned class;
-    if (!smem_packed_find(region, secret, &packed, &class))
-        return false; /* also a guard, which the run has no page for */
-    remember_run(thread, cache, region);
-    return smem_cache_free_packed(cache, packed);
+    const struct smem_cache_row *row = smem_cache_row(last, secret);
+    bool here = row != NULL && (arena == NULL || arena == last->arena);
+    return here && smem_cache_is_current(last)
+               ? smem_cache_free_guarded(last, row, secret)
+               : free_elsewhere(thread, arena, secret);
 }
 
 /* With the stripe held: gives back all but the last keep secrets of the class. */
@@ -92,13 +98,7 @@ static void empty(struct smem_cache *cache, const void **broken)
 {
     for (unsigned i = 0; i < SMEM_SIZE_CLASSES; i++)
         empty_class(cache, i, 0);
-    struct smem_guarded_bin *bin = &cache->guarded;
-    while (bin->count > 0) {
-        struct smem_region *region = smem_registry_find(bin->pages[--bin->count]);
-        uint32_t slot = (uint32_t)(bin->slots[bin->count] - region->slots);
-        if (smem_arena_wipe_slot(region, slot, broken) == 0)
-            smem_arena_give_slot(cache->arena, region, slot);
-    }
+    smem_cache_empty_guarded(cache, broken);
 }
 
 /* What it had is gone, or was given back. */
@@ -106,7 +106,8 @@ static void forget(struct smem_cache *cache)
 {
     for (unsigned i = 0; i < SMEM_SIZE_CLASSES; i++)
         cache->bins[i].count = 0;
-    cache->run.length = cache->row.length = 0;
+    cache->run.length = 0;
+    memset(cache->rows, 0, sizeof cache->rows);
     cache->guarded.count = cache->guarded.room = 0;
     cache->arena = NULL;
 }
@@ -196,8 +197,7 @@ static void prepare_bins(struct smem_cache *cache)
     }
 }
 
-/* With the stripe held: the thread's cache of the arena, or NULL. */
-static struct smem_cache *entered(securemem_arena *arena)
+struct smem_cache *smem_cache_entered(securemem_arena *arena)
 {
     struct smem_cache *cache =
         smem_thread_self == NULL || smem_door_is_there(&arena->door)
@@ -224,7 +224,7 @@ static struct smem_cache *entered(securemem_arena *arena)
 
 int smem_cache_take(securemem_arena *arena, unsigned class, struct smem_packed *out)
 {
-    struct smem_cache *cache = entered(arena);
+    struct smem_cache *cache = smem_cache_entered(arena);
     if (cache == NULL) {
         int taken = smem_packed_take(arena, class, &out->secret, &out->word, 1);
         return taken < 0 ? taken : 0;
@@ -244,7 +244,7 @@ int smem_cache_take(securemem_arena *arena, unsigned class, struct smem_packed *
 
 void smem_cache_give(securemem_arena *arena, unsigned class, struct smem_packed packed)
 {
-    struct smem_cache *cache = entered(arena);
+    struct smem_cache *cache = smem_cache_entered(arena);
     if (cache == NULL) {
         smem_packed_give(arena, &packed.secret, &packed.word, 1);
         return;
@@ -253,21 +253,6 @@ void smem_cache_give(securemem_arena *arena, unsigned class, struct smem_packed 
     if (bin->count >= bin->most)
         empty_class(cache, class, smem_size_classes[class].batch);
     smem_cache_put(cache, class, packed);
-}
-
-void smem_cache_fill_guarded(securemem_arena *arena)
-{
-    struct smem_cache *cache = entered(arena);
-    if (cache == NULL)
-        return;
-    struct smem_guarded_bin *bin = &cache->guarded;
-    struct smem_region *region;
-    uint32_t slot;
-    while (bin->count < bin->room / 2 &&
-           smem_arena_take_idle_page(arena, &region, &slot) == 0) {
-        smem_canary_write(region, slot); /* of size 0: everywhere */
-        smem_cache_put_guarded(cache, &region->slots[slot], smem_slot_data(region, slot));
-    }
 }
 
 /* With the stripe held: what the thread has of the living arena, out of date or not. */
@@ -288,7 +273,7 @@ bool smem_cache_holds(const securemem_arena *arena)
     uint32_t count = cache == NULL ? 0 : cache->guarded.count;
     for (unsigned i = 0; cache != NULL && i < SMEM_SIZE_CLASSES; i++)
         count += cache->bins[i].count;
-    return count > 0;
+    return count > 0 || arena->depot != NULL;
 }
 
 void smem_cache_recall(securemem_arena *arena, const void **broken)
@@ -296,6 +281,7 @@ void smem_cache_recall(securemem_arena *arena, const void **broken)
     struct smem_cache *cache = own(arena);
     if (cache != NULL)
         empty(cache, broken);
+    smem_cache_empty_depot(arena, broken);
     smem_account_renew_epoch(arena);
 }
 

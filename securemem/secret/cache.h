@@ -22,7 +22,10 @@
 /* What the steady state runs through, without a call. */
 #define SMEM_FAST __attribute__((always_inline)) static inline
 
-/* A secret is chosen among the last so many: those are in the processor's cache still. */
+/*
+ * A secret is chosen among the last so many: those are in the processor's cache still. More
+ * guarded ones would not fit: at the end of a page, all go into the same few of its lines.
+ */
 #define SMEM_RECENT 8U
 
 #define SMEM_GUARDED_MOST 16U
@@ -34,6 +37,11 @@ struct smem_guarded_bin {
     struct smem_slot *slots[SMEM_GUARDED_MOST];
     char *pages[SMEM_GUARDED_MOST];
 };
+
+/*
+ * Each region is larger than all before it together: two have nearly all of the slots.
+ */
+#define SMEM_CACHE_ROWS 2U
 
 /* A region of the arena with slots of one page: what is needed of it to free a secret. */
 struct smem_cache_row {
@@ -59,7 +67,7 @@ struct smem_bin {
  * loaded as one is slow to arrive.
  */
 struct smem_cache {
-    securemem_arena *arena; /* NULL: not in use, and run and row have no length */
+    securemem_arena *arena; /* NULL: not in use, and run and rows have no length */
     uint64_t epoch, life;
     uint64_t random;
     size_t page;
@@ -69,7 +77,7 @@ struct smem_cache {
     size_t packed_below; /* the size that is too large to be packed; 0: all are guarded */
     size_t canary;       /* bytes of it behind a packed secret */
     struct smem_cache_run run; /* where the last secret was; no length: not known */
-    struct smem_cache_row row; /* the same of guarded ones */
+    struct smem_cache_row rows[SMEM_CACHE_ROWS]; /* the same of guarded ones */
     struct smem_bin bins[SMEM_SIZE_CLASSES];
     char *secrets[SMEM_SIZE_CLASSES][SMEM_KEPT_MOST];
     smem_word *words[SMEM_SIZE_CLASSES][SMEM_KEPT_MOST];
@@ -83,7 +91,7 @@ struct smem_cache {
 struct smem_thread {
     struct smem_pool_object object;
     uint64_t random;                        /* seeds its caches */
-    struct smem_cache *last, *last_guarded; /* those with run and row; never NULL */
+    struct smem_cache *last, *last_guarded; /* those with run and rows; never NULL */
     struct smem_cache *caches[SMEM_CACHES];
 };
 
@@ -192,14 +200,26 @@ static inline struct smem_packed smem_cache_packed(const struct smem_cache *cach
     return (struct smem_packed){secret, cache->run.words + (offset >> SMEM_UNIT_LOG2)};
 }
 
-/* A guarded secret of the row, in the same way. */
-bool smem_cache_free_guarded(struct smem_cache *cache, void *secret);
+/* The one of both rows that an address lies in, on a slot or on the guard behind one; or NULL. */
+SMEM_FAST const struct smem_cache_row *smem_cache_row(const struct smem_cache *cache,
+                                                      const void *address)
+{
+    size_t at = (uintptr_t)address - cache->rows->start >= cache->rows->length;
+    __asm__("" : "+r"(at)); /* which of the two cannot be foreseen: this is no branch */
+    const struct smem_cache_row *row = cache->rows + at;
+    return (uintptr_t)address - row->start < row->length ? row : NULL;
+}
+
+/* A guarded secret of that row, in the same way. */
+bool smem_cache_free_guarded(struct smem_cache *cache, const struct smem_cache_row *row,
+                             void *secret);
 
 /* Any secret of that arena (NULL: of any), wherever it is, in the same way. */
 bool smem_cache_free_any(const securemem_arena *arena, void *secret);
 
-/* The region becomes the row where this thread looks first; false where it is none. */
-bool smem_cache_remember_row(struct smem_cache *cache, const struct smem_region *region);
+/* The region becomes the row where this thread looks first; NULL where it is none. */
+const struct smem_cache_row *smem_cache_remember_row(struct smem_cache *cache,
+                                                     const struct smem_region *region);
 
 /* A LIVE slot, wiped as smem_cache_alloc_guarded expects it, into a bin with room. */
 void smem_cache_put_guarded(struct smem_cache *cache, struct smem_slot *slot, char *page);
@@ -220,17 +240,32 @@ void smem_cache_prepare_for(const void *secret);
  */
 int smem_cache_take(securemem_arena *arena, unsigned class, struct smem_packed *out);
 
+/* With the stripe held: the thread's cache of the arena, begun where it is not; or NULL. */
+struct smem_cache *smem_cache_entered(securemem_arena *arena);
+
 /* With the stripe held: takes idle slots of one page into the thread's cache. */
 void smem_cache_fill_guarded(securemem_arena *arena);
+
+/*
+ * With the stripe held: as smem_cache_alloc_guarded, with what other threads left in the
+ * arena's depot; and frees a LIVE guarded secret into the cache, leaving half of a full one
+ * there. NULL, or false, with nothing changed, where that is not possible.
+ */
+void *smem_cache_reload_guarded(securemem_arena *arena, size_t size, unsigned align_log2);
+bool smem_cache_unload_guarded(struct smem_region *region, void *secret);
+
+/* With the stripe held: these go back to the arena; the first broken canary to *broken. */
+void smem_cache_empty_guarded(struct smem_cache *cache, const void **broken);
+void smem_cache_empty_depot(securemem_arena *arena, const void **broken);
 
 /* With the stripe held: a cached secret goes into the thread's cache, or to its page. */
 void smem_cache_give(securemem_arena *arena, unsigned class, struct smem_packed packed);
 
-/* With the stripe held: whether this thread caches anything of the arena. */
+/* With the stripe held: whether this thread, or the depot, has anything of the arena. */
 bool smem_cache_holds(const securemem_arena *arena);
 
 /*
- * With the stripe held: what this thread caches of the arena goes back; other threads
+ * With the stripe held: what this thread and the depot have of it goes back; other threads
  * follow when they next use it. The first broken canary goes to *broken.
  */
 void smem_cache_recall(securemem_arena *arena, const void **broken);

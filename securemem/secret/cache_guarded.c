@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Guarded secrets of one page in a thread's cache. */
+/* Guarded secrets of one page in a thread's cache, and in the depot between threads. */
+#include "kernel/kernel.h"
 #include "region/visit.h"
 #include "secret/cache.h"
 
@@ -29,7 +30,10 @@ void *smem_cache_alloc_guarded(struct smem_cache *cache, size_t size, unsigned a
     struct smem_guarded_bin *bin = &cache->guarded;
     if (size > cache->page || bin->count == 0)
         return NULL;
-    uint32_t chosen = smem_random_below(&cache->random, bin->count), last = --bin->count;
+    uint32_t last = bin->count - 1;
+    uint32_t recent = bin->count < SMEM_RECENT ? bin->count : SMEM_RECENT;
+    uint32_t chosen = last - smem_random_below(&cache->random, recent);
+    bin->count = last;
     struct smem_slot *slot = bin->slots[chosen];
     char *page = bin->pages[chosen];
     bin->slots[chosen] = bin->slots[last];
@@ -60,10 +64,10 @@ static bool is_plain(const struct smem_cache *cache, const struct smem_slot *slo
            slot->epoch == cache->forks && (slot->locked || cache->unlocked);
 }
 
-bool smem_cache_free_guarded(struct smem_cache *cache, void *secret)
+bool smem_cache_free_guarded(struct smem_cache *cache, const struct smem_cache_row *row,
+                             void *secret)
 {
     /* A page and its guard; a secret of size 0 begins at the guard. */
-    const struct smem_cache_row *row = &cache->row;
     size_t index = ((uintptr_t)secret - row->start) >> (cache->page_log2 + 1);
     char *page = (char *)row->start + (index << (cache->page_log2 + 1));
     struct smem_slot *slot = &row->slots[index];
@@ -83,15 +87,114 @@ bool smem_cache_free_guarded(struct smem_cache *cache, void *secret)
     return true;
 }
 
-bool smem_cache_remember_row(struct smem_cache *cache, const struct smem_region *region)
+const struct smem_cache_row *smem_cache_remember_row(struct smem_cache *cache,
+                                                     const struct smem_region *region)
 {
     if (region->guard_bytes == 0 || region->slot_bytes != region->page)
-        return false;
-    cache->row = (struct smem_cache_row){
+        return NULL;
+    memmove(cache->rows + 1, cache->rows, sizeof cache->rows - sizeof *cache->rows);
+    cache->rows[0] = (struct smem_cache_row){
         .start = (uintptr_t)region->base + region->lead_bytes,
         .length = region->capacity * smem_region_stride(region),
         .slots = region->slots,
     };
     smem_thread_self->last_guarded = cache;
+    return cache->rows;
+}
+
+void smem_cache_fill_guarded(securemem_arena *arena)
+{
+    struct smem_cache *cache = smem_cache_entered(arena);
+    if (cache == NULL)
+        return;
+    struct smem_guarded_bin *bin = &cache->guarded;
+    struct smem_region *region;
+    uint32_t slot;
+    while (bin->count < bin->room / 2 &&
+           smem_arena_take_idle_page(arena, &region, &slot) == 0) {
+        smem_canary_write(region, slot); /* of size 0: everywhere */
+        smem_cache_put_guarded(cache, &region->slots[slot], smem_slot_data(region, slot));
+    }
+}
+
+/* The cache's last slot goes to the depot; false where the arena may not keep it idle. */
+static bool leave_one(struct smem_cache *cache)
+{
+    securemem_arena *arena = cache->arena;
+    if (arena->lent_bytes > arena->options.idle ||
+        arena->options.idle - arena->lent_bytes < cache->page)
+        return false;
+    struct smem_guarded_bin *bin = &cache->guarded;
+    struct smem_slot *slot = bin->slots[--bin->count];
+    slot->page = bin->pages[bin->count];
+    slot->below = arena->depot;
+    arena->depot = slot;
+    arena->depot_bytes += cache->page;
+    arena->lent_bytes += cache->page;
     return true;
+}
+
+/* The last one that came to the depot, which is not empty. */
+static struct smem_slot *take_one(securemem_arena *arena)
+{
+    struct smem_slot *slot = arena->depot;
+    size_t page = smem_kernel_page_size();
+    arena->depot = slot->below;
+    arena->depot_bytes -= page;
+    arena->lent_bytes -= page;
+    return slot;
+}
+
+bool smem_cache_unload_guarded(struct smem_region *region, void *secret)
+{
+    struct smem_cache *cache = smem_cache_entered(region->owner);
+    if (cache == NULL || region->kind == SMEM_RUN ||
+        atomic_load(&region->object.state) != SMEM_REGION_LIVE)
+        return false;
+    if (cache->guarded.count >= cache->guarded.room)
+        for (uint32_t i = cache->guarded.count / 2; i > 0 && leave_one(cache); i--)
+            continue;
+    const struct smem_cache_row *row = smem_cache_row(cache, secret);
+    if (row == NULL)
+        row = smem_cache_remember_row(cache, region);
+    return row != NULL && smem_cache_free_guarded(cache, row, secret);
+}
+
+void *smem_cache_reload_guarded(securemem_arena *arena, size_t size, unsigned align_log2)
+{
+    struct smem_cache *cache = arena->depot == NULL ? NULL : smem_cache_entered(arena);
+    if (cache == NULL || size > cache->page)
+        return NULL;
+    struct smem_guarded_bin *bin = &cache->guarded;
+    while (arena->depot != NULL && bin->count < (bin->room + 1) / 2) {
+        struct smem_slot *slot = take_one(arena);
+        bin->slots[bin->count] = slot;
+        bin->pages[bin->count++] = slot->page;
+    }
+    return smem_cache_alloc_guarded(cache, size, align_log2);
+}
+
+static void give_back(securemem_arena *arena, const struct smem_slot *slot,
+                      const char *page, const void **broken)
+{
+    struct smem_region *region = smem_registry_find(page);
+    uint32_t index = (uint32_t)(slot - region->slots);
+    if (smem_arena_wipe_slot(region, index, broken) == 0)
+        smem_arena_give_slot(arena, region, index);
+}
+
+void smem_cache_empty_guarded(struct smem_cache *cache, const void **broken)
+{
+    struct smem_guarded_bin *bin = &cache->guarded;
+    for (; bin->count > 0; bin->count--)
+        give_back(cache->arena, bin->slots[bin->count - 1], bin->pages[bin->count - 1],
+                  broken);
+}
+
+void smem_cache_empty_depot(securemem_arena *arena, const void **broken)
+{
+    while (arena->depot != NULL) {
+        const struct smem_slot *slot = take_one(arena);
+        give_back(arena, slot, slot->page, broken);
+    }
 }

@@ -6,10 +6,13 @@
 #include "region/budget.h"
 #include "region/error.h"
 #include "secret/account.h"
+#include "secret/cache.h"
+#include "secret/misuse.h"
 
 /* What it has idle, and what budget and lock limit still grant. */
 static size_t remaining_of(const securemem_arena *arena)
 {
+    size_t idle = arena->idle_bytes + arena->depot_bytes;
     size_t allowance = smem_account_allowance(arena);
     if (arena->options.lock != SECUREMEM_OFF) {
         size_t limit, mappings, charged = smem_budget_charged();
@@ -18,8 +21,7 @@ static size_t remaining_of(const securemem_arena *arena)
         if (limit != SIZE_MAX && left < allowance)
             allowance = left;
     }
-    return allowance > SIZE_MAX - arena->idle_bytes ? SIZE_MAX
-                                                    : allowance + arena->idle_bytes;
+    return allowance > SIZE_MAX - idle ? SIZE_MAX : allowance + idle;
 }
 
 struct smem_low smem_arena_low(securemem_arena *arena)
@@ -57,7 +59,11 @@ int securemem_arena_reserve(securemem_arena *arena, size_t bytes)
 {
     if (!smem_arena_acquire(arena))
         return smem_error_argument("securemem_arena_reserve", "it is not a live arena");
+    const void *broken = NULL;
+    smem_cache_empty_depot(arena, &broken); /* what is there is idle */
     int result = smem_arena_reserve(arena, bytes);
     smem_arena_release(arena);
+    if (broken != NULL)
+        smem_misuse(SECUREMEM_MISUSE_CANARY, broken);
     return result;
 }

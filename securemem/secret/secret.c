@@ -85,6 +85,13 @@ int smem_secret_make_guarded(securemem_arena *arena, size_t size, unsigned align
 {
     struct smem_region *region;
     uint32_t slot;
+    void *cached = smem_cache_reload_guarded(arena, size, align_log2);
+    if (cached != NULL) {
+        region = smem_registry_find(cached);
+        slot = smem_region_slot_at(region, cached);
+        *out = (struct smem_place){.region = region, .slot = slot};
+        return 0;
+    }
     int result = take_slot(arena, size, &region, &slot, broken);
     if (result != 0)
         return result;
@@ -270,7 +277,8 @@ static void release(const securemem_arena *arena, void *secret)
         return;
     }
     const void *broken = NULL;
-    smem_secret_end(place, &broken);
+    if (!smem_cache_unload_guarded(place.region, secret))
+        smem_secret_end(place, &broken);
     smem_unlock_stripe(stripe); /* the region may be gone */
     if (broken != NULL)
         smem_misuse(SECUREMEM_MISUSE_CANARY, broken);
