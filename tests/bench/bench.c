@@ -76,12 +76,13 @@ int main(int argc, char **argv)
 
     printf("\nGrowth\n\n");
     const struct peer *packed = &peers[PEER_PACKED], *guarded = &peers[PEER_GUARDED];
-    capacity_grow(guarded, 1000);
-    capacity_grow(guarded, brief ? 2000 : capacity_most(1000000, 8192));
-    capacity_grow(NULL, 1000);
-    capacity_grow(NULL, brief ? 2000 : capacity_most(1000000, 8192));
-    capacity_grow(packed, 1000);
-    capacity_grow(packed, brief ? 100000 : capacity_most(10000000, 128));
+    size_t rounds = brief ? 1 : CAPACITY_ROUNDS;
+    capacity_grow(guarded, 1000, rounds);
+    capacity_grow(guarded, brief ? 2000 : capacity_most(1000000, 8192), rounds);
+    capacity_grow(NULL, 1000, rounds);
+    capacity_grow(NULL, brief ? 2000 : capacity_most(1000000, 8192), rounds);
+    capacity_grow(packed, 1000, rounds);
+    capacity_grow(packed, brief ? 100000 : capacity_most(10000000, 128), rounds);
     realtime_print(brief ? 3 : 21, (brief ? (size_t)64 : (size_t)1024) << 20);
     sealed_print(brief ? 1 : REPORT_ROUNDS, brief ? 0.5 : 8, brief ? 10000 : 1000000);
     scratch_print(brief ? 1 : REPORT_ROUNDS, brief ? 0.5 : 8);

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -73,7 +74,12 @@ void capacity_print(size_t lock_limit, size_t asked)
     }
 }
 
-static void grow(const struct peer *peer, size_t count)
+struct grown {
+    size_t made, mappings, locked;
+    double each; /* nanoseconds */
+};
+
+static struct grown grow(const struct peer *peer, size_t count)
 {
     void **memory = calloc(count, sizeof *memory);
     if (memory == NULL || !peer->begin())
@@ -82,15 +88,12 @@ static void grow(const struct peer *peer, size_t count)
     double start = work_now();
     size_t made = fill(peer, memory, count);
     double each = (work_now() - start) / (double)(made == 0 ? 1 : made);
-    printf("%9zu of %zu, %s: %zu mappings, %zu MiB locked, %.0f ns each to make\n", made,
-           count, peer->name, view_mappings() - mappings,
-           (view_locked_bytes() - locked) >> 20, each);
-    fflush(stdout);
-    _exit(0);
+    return (struct grown){made, view_mappings() - mappings, view_locked_bytes() - locked,
+                          each};
 }
 
 /* What of it is the kernel's: a page is brought in, and its guard lies beside it. */
-static void populate(size_t count)
+static struct grown populate(size_t count)
 {
     size_t page = view_page_size(), length = 2 * count * page;
     char *memory = mmap(NULL, length, PROT_READ | PROT_WRITE,
@@ -101,10 +104,7 @@ static void populate(size_t count)
     for (size_t i = 0; i < count; i++)
         if (madvise(memory + 2 * i * page, page, POPULATE_WRITE) != 0)
             exit(1); /* before Linux 5.14 */
-    printf("%9zu of %zu, the kernel alone: %.0f ns each to bring a page in\n", count,
-           count, (work_now() - start) / (double)count);
-    fflush(stdout);
-    _exit(0);
+    return (struct grown){.made = count, .each = (work_now() - start) / (double)count};
 }
 
 size_t capacity_most(size_t count, size_t bytes)
@@ -113,15 +113,46 @@ size_t capacity_most(size_t count, size_t bytes)
     return count < fit ? count : fit;
 }
 
-void capacity_grow(const struct peer *peer, size_t count)
+/* In a process of its own, whose end gives all of it back at once. */
+static struct grown grow_apart(const struct peer *peer, size_t count)
 {
+    struct grown grown;
+    int ends[2], status;
     fflush(stdout);
-    pid_t pid = fork();
-    if (pid == 0 && peer == NULL)
-        populate(count);
-    if (pid == 0)
-        grow(peer, count);
-    int status;
-    if (pid < 0 || waitpid(pid, &status, 0) != pid)
+    if (pipe(ends) != 0)
         exit(1);
+    pid_t pid = fork();
+    if (pid == 0) {
+        grown = peer == NULL ? populate(count) : grow(peer, count);
+        _exit(write(ends[1], &grown, sizeof grown) != sizeof grown);
+    }
+    close(ends[1]);
+    if (pid < 0 || read(ends[0], &grown, sizeof grown) != sizeof grown)
+        memset(&grown, 0, sizeof grown); /* not there: the child said why */
+    close(ends[0]);
+    if (pid > 0 && waitpid(pid, &status, 0) != pid)
+        exit(1);
+    return grown;
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = ((const struct grown *)a)->each, y = ((const struct grown *)b)->each;
+    return (x > y) - (x < y);
+}
+
+void capacity_grow(const struct peer *peer, size_t count, size_t rounds)
+{
+    struct grown grown[CAPACITY_ROUNDS];
+    for (size_t r = 0; r < rounds; r++)
+        grown[r] = grow_apart(peer, count);
+    qsort(grown, rounds, sizeof *grown, compare);
+    struct grown middle = grown[rounds / 2];
+    if (peer == NULL)
+        printf("%9zu of %zu, the kernel alone: %.0f ns each to bring a page in\n",
+               middle.made, count, middle.each);
+    else
+        printf("%9zu of %zu, %s: %zu mappings, %zu MiB locked, %.0f ns each to make\n",
+               middle.made, count, peer->name, middle.mappings, middle.locked >> 20,
+               middle.each);
 }

@@ -15,7 +15,12 @@ void capacity_print(size_t lock_limit, size_t asked);
 /* So many, or fewer where the machine has not so many bytes free for each. */
 size_t capacity_most(size_t count, size_t bytes);
 
-/* peer NULL: the kernel alone. Makes count of 32 bytes, says what each took, as the process may. */
-void capacity_grow(const struct peer *peer, size_t count);
+/*
+ * peer NULL: the kernel alone. Makes count of 32 bytes, says what each took, as the process
+ * may: the median of so many rounds, for a virtual machine's memory is not there before it
+ * is first touched, and what that costs is its host's.
+ */
+#define CAPACITY_ROUNDS 5UL
+void capacity_grow(const struct peer *peer, size_t count, size_t rounds);
 
 #endif

@@ -253,10 +253,10 @@ double work_time(const struct peer *peer, enum pattern pattern, size_t size,
                 empty(&workers[0], &trays[i]);
         return workers[0].elapsed / (double)workers[0].operations;
     }
-    double sum = 0;
+    double rate = 0; /* of all: one thread may get further than another */
     for (unsigned i = 0; i < threads; i++)
-        sum += workers[i].elapsed / (double)workers[i].operations;
-    return sum / threads;
+        rate += (double)workers[i].operations / workers[i].elapsed;
+    return threads / rate;
 }
 
 static int compare(const void *a, const void *b)
