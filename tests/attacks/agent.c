@@ -13,7 +13,9 @@
 #include <openssl/evp.h>
 #include <signal.h>
 #include <sodium.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -190,11 +192,27 @@ static void become_the_agent(const void *argument)
     attack_require(false, "execv");
 }
 
-static void await_socket(const char *path)
+/* Until it listens there: its socket has a name before that. */
+static void await_agent(const char *path)
 {
-    struct stat info;
-    for (unsigned i = 0; i < 1000 && stat(path, &info) != 0; i++)
-        usleep(10000);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    memcpy(address.sun_path, path, strlen(path));
+    bool there = false;
+    for (unsigned i = 0; i < 1000 && !there; i++) {
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        there = connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
+        close(fd);
+        if (!there)
+            usleep(10000);
+    }
+}
+
+static pid_t driven; /* the agent, in the process of its clients */
+
+/* Also where a client fails: the test waits for that. */
+static void stop_agent(void)
+{
+    kill(driven, SIGSTOP);
 }
 
 /*
@@ -205,7 +223,10 @@ static void drive(const struct plan *plan, pid_t agent)
 {
     static const unsigned char data[] = "what everyone may read";
     struct reply sign = {0};
-    await_socket(plan->socket);
+    driven = agent;
+    if (atexit(stop_agent) != 0)
+        abort();
+    await_agent(plan->socket);
     int fd = dial(plan->socket);
     for (size_t i = 0; i < keys_count; i++) {
         (void)dial_ask(fd, &frames[i], DIAL_SUCCESS);
@@ -224,8 +245,7 @@ static void drive(const struct plan *plan, pid_t agent)
         (void)dial_ask(fd, &sign, DIAL_SUCCESS);
     }
     usleep(50000); /* it waits for what comes next */
-    kill(agent, SIGSTOP);
-    _exit(0);
+    exit(0);
 }
 
 /* Leaves the agent stopped, idle, with all keys. False: the machine refuses the attack. */
