@@ -13,6 +13,7 @@
 
 #include "agent.h"
 #include "capacity.h"
+#include "connection.h"
 #include "realtime.h"
 #include "report.h"
 #include "scratch.h"
@@ -83,6 +84,7 @@ int main(int argc, char **argv)
     capacity_grow(NULL, brief ? 2000 : capacity_most(1000000, 8192), rounds);
     capacity_grow(packed, 1000, rounds);
     capacity_grow(packed, brief ? 100000 : capacity_most(10000000, 128), rounds);
+    connection_print(brief ? 1 : REPORT_ROUNDS, brief ? 10 : 500);
     realtime_print(brief ? 3 : 21, (brief ? (size_t)64 : (size_t)1024) << 20);
     sealed_print(brief ? 1 : REPORT_ROUNDS, brief ? 0.5 : 8, brief ? 10000 : 1000000);
     scratch_print(brief ? 1 : REPORT_ROUNDS, brief ? 0.5 : 8);
