@@ -7,8 +7,8 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-#include "limits/seccomp.h"
 #include "support/need.h"
+#include "support/seccomp.h"
 #include "support/smaps.h"
 #include "support/view.h"
 

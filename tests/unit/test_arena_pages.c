@@ -8,8 +8,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "limits/seccomp.h"
 #include "support/keys.h"
+#include "support/seccomp.h"
 #include "unit/unit.h"
 
 #define SIZE  100

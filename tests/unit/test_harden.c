@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "limits/seccomp.h"
+#include "support/seccomp.h"
 #include "unit/unit.h"
 
 #ifndef PR_GET_MDWE

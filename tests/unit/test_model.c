@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "support/pace.h"
 #include "unit/crew.h"
 #include "unit/unit.h"
 
@@ -28,7 +29,7 @@ static size_t live;
 static securemem_arena *arenas[KINDS];
 
 /* test_model [STEPS [SEED]] */
-static unsigned long steps = STEPS, seed = SEED;
+static unsigned long steps, seed = SEED;
 static uint64_t drawn;
 
 /* xorshift64 (Marsaglia, 2003): the same steps on every machine. */
@@ -312,8 +313,7 @@ static void random_calls_agree_with_the_model(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc > 1)
-        steps = strtoul(argv[1], NULL, 0);
+    steps = argc > 1 ? strtoul(argv[1], NULL, 0) : paced(STEPS);
     if (argc > 2)
         seed = strtoul(argv[2], NULL, 0);
     const struct CMUnitTest tests[] = {

@@ -9,8 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "limits/seccomp.h"
 #include "support/fresh.h"
+#include "support/seccomp.h"
 #include "unit/unit.h"
 
 static securemem_rt_audit_report report;

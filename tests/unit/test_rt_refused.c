@@ -5,7 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "limits/seccomp.h"
+#include "support/seccomp.h"
 #include "unit/rt.h"
 
 /* Faults of all kinds are one count then, in which none is missing. */

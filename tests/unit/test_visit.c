@@ -11,10 +11,10 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-#include "limits/seccomp.h"
 #include "region/visit.h"
 #include "region/wipe.h"
 #include "support/need.h"
+#include "support/seccomp.h"
 #include "unit/unit.h"
 
 #define STAY     64   /* looks in a visit */

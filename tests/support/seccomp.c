@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "limits/seccomp.h"
+#include "support/seccomp.h"
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>

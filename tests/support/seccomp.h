@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Sandboxes: system calls that a filter answers instead of the kernel (seccomp(2)). */
-#ifndef LIMITS_SECCOMP_H
-#define LIMITS_SECCOMP_H
+#ifndef TEST_SECCOMP_H
+#define TEST_SECCOMP_H
 
 #include <stdbool.h>
 
