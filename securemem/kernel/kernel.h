@@ -45,6 +45,16 @@ int smem_kernel_unmap(void *start, size_t length);
 int smem_kernel_protect(void *start, size_t length, enum smem_kernel_access access);
 int smem_kernel_advise(void *start, size_t length, enum smem_kernel_advice advice);
 
+/*
+ * The same for count ranges, SMEM_ADVISE_MOST at most, each stride bytes behind the one
+ * before: process_madvise(2) of this process. Kernels that know PIDFD_SELF_THREAD take
+ * every advice (seen on Linux 6.18), others give EBADF or EINVAL. Refused half way, the
+ * ranges before that are advised; EAGAIN where the kernel does not say why it stopped.
+ */
+#define SMEM_ADVISE_MOST 64U
+int smem_kernel_advise_each(char *first, size_t length, size_t stride, size_t count,
+                            enum smem_kernel_advice advice);
+
 /* mlock(2): locks and faults in. mlock2(MLOCK_ONFAULT), Linux 4.4: locks what comes. */
 int smem_kernel_lock(void *start, size_t length);
 int smem_kernel_lock_on_fault(void *start, size_t length);

@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@
 #define ADVICE_GUARD_INSTALL  102
 #define ADVICE_GUARD_REMOVE   103
 #define ADVICE_NONE_SUCH      (-1)
+#define PIDFD_OF_THIS_THREAD  (-10000) /* PIDFD_SELF_THREAD */
 
 #define LOCK_ON_FAULT           1U
 #define PRCTL_SET_VMA           0x53564d41
@@ -90,7 +92,7 @@ SMEM_HOT int smem_kernel_protect(void *start, size_t length,
     return (int)smem_answer(before, mprotect(start, length, flags[access]));
 }
 
-int smem_kernel_advise(void *start, size_t length, enum smem_kernel_advice advice)
+static int advice_number(enum smem_kernel_advice advice)
 {
     static const int numbers[] = {
         [SMEM_ADVICE_DONTDUMP] = MADV_DONTDUMP,
@@ -104,8 +106,27 @@ int smem_kernel_advise(void *start, size_t length, enum smem_kernel_advice advic
         [SMEM_ADVICE_GUARD_REMOVE] = ADVICE_GUARD_REMOVE,
         [SMEM_ADVICE_UNKNOWN] = ADVICE_NONE_SUCH,
     };
+    return numbers[advice];
+}
+
+int smem_kernel_advise(void *start, size_t length, enum smem_kernel_advice advice)
+{
     int before = errno;
-    return (int)smem_answer(before, madvise(start, length, numbers[advice]));
+    return (int)smem_answer(before, madvise(start, length, advice_number(advice)));
+}
+
+int smem_kernel_advise_each(char *first, size_t length, size_t stride, size_t count,
+                            enum smem_kernel_advice advice)
+{
+    struct iovec ranges[SMEM_ADVISE_MOST];
+    for (size_t i = 0; i < count; i++)
+        ranges[i] = (struct iovec){.iov_base = first + i * stride, .iov_len = length};
+    int before = errno;
+    long result = smem_answer(before, syscall(SYS_process_madvise, PIDFD_OF_THIS_THREAD,
+                                              ranges, count, advice_number(advice), 0U));
+    if (result < 0)
+        return (int)result;
+    return (size_t)result == count * length ? 0 : -EAGAIN;
 }
 
 /*

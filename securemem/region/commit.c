@@ -11,7 +11,7 @@
  * A batch: at most so many bytes at once, and slots between guard regions, so that one
  * call does not pay for many, and the lock limit is not spent on what nobody asks for.
  */
-#define BATCH_SLOTS 64U
+#define BATCH_SLOTS SMEM_ADVISE_MOST
 #define BATCH_BYTES (1UL << 20)
 
 /* mlockall(2) locks a reservation too, and a locked range takes no guards. */
@@ -24,18 +24,30 @@ int smem_region_install_guard(void *start, size_t length)
     return smem_kernel_advise(start, length, SMEM_ADVICE_GUARD_INSTALL);
 }
 
+/* By one call; by one each where the kernel, or a lock, is in the way of that. */
+static int install_each_guard(struct smem_region *region, char *first, uint32_t slots)
+{
+    size_t stride = smem_region_stride(region);
+    int result = smem_kernel_advise_each(first, region->page, stride, slots,
+                                         SMEM_ADVICE_GUARD_INSTALL);
+    if (result == 0)
+        return 0;
+    for (uint32_t i = 0; i < slots; i++) {
+        result = smem_region_install_guard(first + i * stride, region->page);
+        if (result != 0)
+            return smem_error_kernel("madvise(MADV_GUARD_INSTALL)", result, region->page);
+    }
+    return 0;
+}
+
 /* Installs the guards of a batch, and asks the kernel whether they stop a read. */
 static int install_guards(struct smem_region *region, uint32_t first, uint32_t slots)
 {
-    const char *guard = NULL;
-    for (uint32_t i = first; i < first + slots; i++) {
-        char *page = smem_slot_data(region, i) + region->slot_bytes;
-        int result = smem_region_install_guard(page, region->page);
-        if (result != 0)
-            return smem_error_kernel("madvise(MADV_GUARD_INSTALL)", result, region->page);
-        guard = page;
-    }
-    if (smem_kernel_is_readable(guard) != 0)
+    char *guard = smem_slot_data(region, first) + region->slot_bytes;
+    int result = install_each_guard(region, guard, slots);
+    if (result != 0)
+        return result;
+    if (smem_kernel_is_readable(guard + (slots - 1) * smem_region_stride(region)) != 0)
         return smem_error_own(
             "madvise(MADV_GUARD_INSTALL)", ENOTSUP,
             "the call succeeds, but the guard can be read: a sandbox or "

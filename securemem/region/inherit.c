@@ -184,6 +184,7 @@ void smem_region_inherit(struct smem_region *region, bool visited)
 {
     uint32_t committed = atomic_load(&region->committed);
     region->charged = 0;
+    region->populated = 0;
     for (uint32_t i = 0; i < committed; i++)
         region->slots[i].locked = false;
 

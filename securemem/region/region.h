@@ -12,8 +12,9 @@
  * The reservation is PROT_NONE. GUARD_PAGES and UNGUARDED commit one slot at a time:
  * mprotect, mlock. RUN commits a batch at once; what is not committed guards its end.
  * GUARD_REGIONS commit a batch: mprotect, guards, mlock2(ONFAULT), in this order since a
- * locked range takes no guards; a slot is then populated. The first guard goes in while the reservation is still one mapping, so that all its later parts
- * share the kernel's anon_vma and batches merge: the committed part stays one mapping.
+ * locked range takes no guards; its slots are then populated, at once where the kernel can.
+ * The first guard goes in while the reservation is still one mapping, so that all its later
+ * parts share the kernel's anon_vma and batches merge: the committed part stays one mapping.
  *
  * A slot:  UNUSED -> LIVE -> IDLE (wiped, accessible, locked) -> LIVE ...
  *                         -> RETURNED (no memory, no access)  -> LIVE ...
@@ -118,6 +119,7 @@ struct smem_region {
     uint32_t capacity;
     _Atomic uint32_t committed; /* slots [0, committed) have been accessible */
     uint32_t used;              /* slots [0, used) have been handed out */
+    uint32_t populated;         /* of guard regions: [used, populated) are in memory */
     uint32_t live;              /* LIVE, HELD and CACHED */
     uint32_t idle_head, idle;
     uint32_t returned_head, returned;

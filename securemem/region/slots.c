@@ -87,6 +87,26 @@ static int populate(struct smem_region *region, uint32_t slot)
                        "madvise(MADV_POPULATE_WRITE)");
 }
 
+/* The same for the first slot that was never handed out, and all of its batch behind it. */
+static int populate_next(struct smem_region *region, uint32_t slot)
+{
+    if (slot < region->populated)
+        return 0;
+    uint32_t committed = atomic_load_explicit(&region->committed, memory_order_relaxed);
+    uint32_t count = committed - slot;
+    if (count > SMEM_ADVISE_MOST)
+        count = SMEM_ADVISE_MOST;
+    bool wanted = region->kind == SMEM_GUARD_REGIONS && smem_region_wants_lock(region);
+    if (wanted && count > 1 &&
+        smem_kernel_advise_each(smem_slot_data(region, slot), region->slot_bytes,
+                                smem_region_stride(region), count,
+                                SMEM_ADVICE_POPULATE) == 0) {
+        region->populated = slot + count;
+        return 0;
+    }
+    return populate(region, slot); /* what keeps it out is told */
+}
+
 /* A slot that is not accessible becomes so, locked; on failure it is as before. */
 static int bring_back(struct smem_region *region, uint32_t slot)
 {
@@ -152,7 +172,7 @@ static int take_of_batch(struct smem_region *region, size_t allowance, uint32_t 
         result = smem_region_grow(region, allowance);
     if (result == 0)
         result = lock_by_policy(region, slot);
-    return result == 0 ? populate(region, slot) : result;
+    return result == 0 ? populate_next(region, slot) : result;
 }
 
 static int take_alone(struct smem_region *region, size_t allowance, uint32_t slot)

@@ -220,10 +220,13 @@ static int insist(securemem_arena *arena,
     return made_room(arena) ? take_one(arena, pages, region, slot) : result;
 }
 
+/* Every machine has that much: it is not asked. */
+#define LEAST_MEMORY ((size_t)1 << 20)
+
 /* A kernel that overcommits would lock it all, and end the process half way. */
 static int check_size(size_t bytes)
 {
-    if (bytes <= smem_kernel_memory())
+    if (bytes <= LEAST_MEMORY || bytes <= smem_kernel_memory())
         return 0;
     return smem_error_own("mlock", ENOMEM,
                           "the size is larger than the machine's memory; make it "

@@ -60,6 +60,7 @@ const char *fault_name(enum fault_function function)
         "munmap",
         "mprotect",
         "madvise",
+        "process_madvise",
         "mlock",
         "mlock2",
         "munlock",
@@ -159,6 +160,10 @@ WRAP(int, FAULT_UNMAP, smem_kernel_unmap, (void *start, size_t length), (start, 
 WRAP(int, FAULT_PROTECT, smem_kernel_protect,
      (void *start, size_t length, enum smem_kernel_access access),
      (start, length, access))
+WRAP(int, FAULT_ADVISE_EACH, smem_kernel_advise_each,
+     (char *first, size_t length, size_t stride, size_t count,
+      enum smem_kernel_advice advice),
+     (first, length, stride, count, advice))
 WRAP(int, FAULT_UNLOCK, smem_kernel_unlock, (void *start, size_t length), (start, length))
 WRAP(int, FAULT_IS_READABLE, smem_kernel_is_readable, (const void *start), (start))
 WRAP(int, FAULT_NAME, smem_kernel_name, (void *start, size_t length, const char *name),

@@ -15,6 +15,7 @@ enum fault_function {
     FAULT_UNMAP,
     FAULT_PROTECT,
     FAULT_ADVISE,
+    FAULT_ADVISE_EACH,
     FAULT_LOCK,
     FAULT_LOCK_ON_FAULT,
     FAULT_UNLOCK,

@@ -71,7 +71,7 @@ static void calls_that_old_sandboxes_refuse_are_not_needed(void **state)
 {
     (void)state;
     const long numbers[] = {SYS_mlock2, SYS_NUMBER_SECRET, SYS_pkey_alloc,
-                            SYS_NUMBER_MSEAL};
+                            SYS_NUMBER_MSEAL, SYS_process_madvise};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         for (int sandbox = 0; sandbox < 2; sandbox++) {
             struct refusal refusal = {.number = numbers[i],
@@ -90,6 +90,14 @@ static void without_guard_regions_guards_are_prot_none(void **state)
         if (child_skips(stay_protected, &refusal))
             SKIP("this kernel has no seccomp filters");
     }
+}
+
+static void who_pretends_to_advise_many_ranges_is_not_believed(void **state)
+{
+    (void)state;
+    struct refusal refusal = {.number = SYS_process_madvise, .error = 0};
+    if (child_skips(stay_protected, &refusal))
+        SKIP("this kernel has no seccomp filters");
 }
 
 /* A filter with a list of known advice refuses the one that tells emulators. */
@@ -299,6 +307,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calls_that_old_sandboxes_refuse_are_not_needed),
         cmocka_unit_test(without_guard_regions_guards_are_prot_none),
+        cmocka_unit_test(who_pretends_to_advise_many_ranges_is_not_believed),
         cmocka_unit_test(a_sandbox_that_refuses_unknown_advice_is_no_emulator),
         cmocka_unit_test(refused_locks_are_an_error_that_names_the_sandbox),
         cmocka_unit_test(with_all_lock_calls_refused_a_preferred_lock_is_missing),
