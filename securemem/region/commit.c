@@ -85,6 +85,8 @@ static int commit_batch(struct smem_region *region, uint32_t slots)
         if (result != 0)
             goto close;
     }
+    if (region->noted < first + slots)
+        region->noted = first + slots;
     if (smem_region_wants_lock(region)) {
         result = smem_region_lock_batch(region, first, slots);
         if (result != 0 && region->options.lock == SECUREMEM_REQUIRED)

@@ -12,6 +12,9 @@
 
 #define CHUNK_BYTES (64UL * 1024)
 
+/* As many arenas of a connection may end before others begin. */
+#define SPARES 16U
+
 struct smem_pool_chunk {
     struct smem_pool_chunk *next;
     size_t capacity;
@@ -85,6 +88,44 @@ int smem_metadata_unmap(void *start, size_t length)
 {
     size_t page = smem_kernel_page_size();
     return smem_kernel_unmap((char *)start - page, rounded(length, page) + 2 * page);
+}
+
+/* Guarded by the lock of the pools; length 0: none. */
+static struct spare {
+    void *start;
+    size_t length;
+} spares[SPARES];
+
+/* The first of that length; or NULL. */
+static struct spare *find_spare(size_t length)
+{
+    for (size_t i = 0; i < SPARES; i++)
+        if (spares[i].length == length)
+            return &spares[i];
+    return NULL;
+}
+
+int smem_metadata_take(size_t length, void **out)
+{
+    smem_lock_pools();
+    struct spare *spare = find_spare(length);
+    if (spare != NULL) {
+        *out = spare->start;
+        spare->length = 0;
+    }
+    smem_unlock_pools();
+    return spare != NULL ? 0 : smem_metadata_map(length, out);
+}
+
+void smem_metadata_give(void *start, size_t length)
+{
+    smem_lock_pools();
+    struct spare *room = find_spare(0);
+    if (room != NULL)
+        *room = (struct spare){start, length};
+    smem_unlock_pools();
+    if (room == NULL)
+        (void)smem_metadata_unmap(start, length); /* refused, it is what nobody uses */
 }
 
 int smem_metadata_map_unforked(size_t length, void **out)

@@ -30,6 +30,13 @@ int smem_metadata_map_unforked(size_t length, void **out);
 int smem_metadata_unmap(void *start, size_t length);
 
 /*
+ * As smem_metadata_map, and its end, for what comes and goes: a few that were given, all of
+ * their bytes zero, wait for the next one who takes as many. They are not unmapped.
+ */
+int smem_metadata_take(size_t length, void **out);
+void smem_metadata_give(void *start, size_t length);
+
+/*
  * Objects of one type in memory that is never given back, so that a pointer to one that
  * has ended is stale but still points to an object of that type. Each begins with this
  * header, which may be read without a lock. State 0 is free; the owner of the type gives

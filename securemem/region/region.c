@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "kernel/keys.h"
 #include "region/budget.h"
@@ -186,6 +187,7 @@ static int lay_out(struct smem_region *region, const struct smem_region_plan *pl
     region->key = plan->key;
     region->secrets = plan->secrets;
     region->extra_bytes = plan->extra_bytes;
+    region->clear_extra = plan->clear_extra;
     size_t around = region->lead_bytes + (plan->kind == SMEM_RUN ? region->page : 0);
     region->idle_head = region->returned_head = SMEM_NO_SLOT;
     size_t stride;
@@ -200,46 +202,52 @@ static int lay_out(struct smem_region *region, const struct smem_region_plan *pl
     return 0;
 }
 
-static size_t slots_bytes(const struct smem_region *region)
+/* Of the mapping behind a region, 0 for none: slots that have no room in it, then extra. */
+static size_t mapped_slots_bytes(const struct smem_region *region)
 {
-    return region->capacity * sizeof *region->slots;
+    bool fit = region->capacity <= SMEM_INLINE_SLOTS;
+    return fit ? 0 : region->capacity * sizeof *region->slots;
 }
 
-static size_t extra_length(const struct smem_region *region)
+static size_t metadata_length(const struct smem_region *region)
 {
-    return region->capacity * region->extra_bytes;
+    return mapped_slots_bytes(region) + region->capacity * region->extra_bytes;
 }
 
-static int map_slots(struct smem_region *region)
+static int map_metadata(struct smem_region *region)
 {
     region->slots = region->inline_slots;
-    if (region->capacity <= SMEM_INLINE_SLOTS)
+    size_t length = metadata_length(region), slots = mapped_slots_bytes(region);
+    if (length == 0)
         return 0;
-    void *slots;
-    int result = smem_metadata_map(slots_bytes(region), &slots);
-    if (result == 0)
-        region->slots = slots;
-    return result;
+    void *start;
+    int result = smem_metadata_take(length, &start);
+    if (result != 0)
+        return result;
+    if (slots > 0)
+        region->slots = start;
+    region->extra = (char *)start + slots;
+    return 0;
 }
 
-static int map_extra(struct smem_region *region)
-{
-    if (region->extra_bytes == 0)
-        return 0;
-    void *extra;
-    int result = smem_metadata_map(extra_length(region), &extra);
-    if (result == 0)
-        region->extra = extra;
-    return result;
-}
+/* So many pages of a region leave little of the mapping in memory, and to be cleared. */
+#define SPARED_PAGES 16U
 
 /* What is refused stays as bookkeeping that nobody uses. */
 static void unmap_metadata(struct smem_region *region)
 {
-    if (region->slots != region->inline_slots)
-        (void)smem_metadata_unmap(region->slots, slots_bytes(region));
-    if (region->extra != NULL)
-        (void)smem_metadata_unmap(region->extra, extra_length(region));
+    size_t length = metadata_length(region), slots = mapped_slots_bytes(region);
+    if (length == 0)
+        return;
+    char *start = region->extra - slots;
+    if (region->noted > SPARED_PAGES || region->clear_extra == NULL) {
+        (void)smem_metadata_unmap(start, length);
+        return;
+    }
+    if (slots > 0)
+        memset(start, 0, region->noted * sizeof *region->slots);
+    region->clear_extra(region);
+    smem_metadata_give(start, length);
 }
 
 int smem_region_create(const struct smem_region_plan *plan, struct smem_region **out)
@@ -252,12 +260,9 @@ int smem_region_create(const struct smem_region_plan *plan, struct smem_region *
     result = lay_out(region, plan);
     if (result != 0)
         goto give;
-    result = map_slots(region);
+    result = map_metadata(region);
     if (result != 0)
         goto give;
-    result = map_extra(region);
-    if (result != 0)
-        goto unmap_metadata;
     result = reserve(region);
     if (result != 0)
         goto unmap_metadata;

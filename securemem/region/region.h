@@ -99,6 +99,9 @@ typedef void (*smem_slot_secrets)(struct smem_region *region, uint32_t slot,
                                                 size_t length),
                                   void *context);
 
+/* Clears what the owner wrote to the extra bytes of the region. */
+typedef void (*smem_extra_clear)(const struct smem_region *region);
+
 /* Invariants: smem_region_check. */
 struct smem_region {
     struct smem_pool_object object;  /* state: enum smem_region_state */
@@ -119,8 +122,9 @@ struct smem_region {
     uint32_t capacity;
     _Atomic uint32_t committed; /* slots [0, committed) have been accessible */
     uint32_t used;              /* slots [0, used) have been handed out */
-    uint32_t populated;         /* of guard regions: [used, populated) are in memory */
-    uint32_t live;              /* LIVE, HELD and CACHED */
+    uint32_t noted;     /* of a batch: of no slot behind [0, noted) is there a note */
+    uint32_t populated; /* of guard regions: [used, populated) are in memory */
+    uint32_t live;      /* LIVE, HELD and CACHED */
     uint32_t idle_head, idle;
     uint32_t returned_head, returned;
     size_t held_bytes; /* committed: what counts against the owner's budget */
@@ -138,8 +142,9 @@ struct smem_region {
     smem_slot_secrets secrets; /* NULL: every slot holds one, that its slot describes */
     char *extra;               /* extra_bytes a slot, for the owner */
     size_t extra_bytes;
+    smem_extra_clear clear_extra; /* NULL: no other region takes its bookkeeping over */
 
-    struct smem_slot *slots;
+    struct smem_slot *slots; /* inline ones, or a mapping, with extra behind them */
     struct smem_slot inline_slots[SMEM_INLINE_SLOTS];
 };
 
@@ -155,6 +160,7 @@ struct smem_region_plan {
     unsigned key; /* protection key, or 0 */
     smem_slot_secrets secrets;
     size_t extra_bytes;
+    smem_extra_clear clear_extra;
 };
 
 /* A region without a committed slot. 0 or a negative errno, recorded, nothing left. */

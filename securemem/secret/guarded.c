@@ -71,10 +71,12 @@ static int create_region(securemem_arena *arena, size_t pages, enum smem_region_
     if (kind == SMEM_RUN) {
         plan.secrets = smem_packed_secrets;
         plan.extra_bytes = smem_packed_extra(smem_kernel_page_size());
+        plan.clear_extra = plan.capacity == FIRST_PAGES ? smem_packed_clear_extra : NULL;
     }
     int result = smem_region_create(&plan, out);
     while ((result == -ENOMEM || result == -EAGAIN) && plan.capacity > 1) {
         plan.capacity /= 2;
+        plan.clear_extra = NULL; /* nobody else asks for as much */
         result = smem_region_create(&plan, out);
     }
     if (result == 0)

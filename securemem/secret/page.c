@@ -145,6 +145,13 @@ static void show_one(void *context, struct smem_packed packed, uint32_t word,
         showing->visit(showing->context, packed.secret, stride);
 }
 
+void smem_packed_clear_extra(const struct smem_region *region)
+{
+    size_t words = region->used * smem_page_word_count(region->page);
+    memset(region->extra, 0, region->used * smem_page_bytes(region->page));
+    memset(smem_run_words(region), 0, words * sizeof(smem_word));
+}
+
 void smem_packed_secrets(struct smem_region *region, uint32_t slot,
                          void (*visit)(void *context, char *start, size_t length),
                          void *context)

@@ -294,6 +294,9 @@ void smem_page_each(const struct smem_region *region, uint32_t slot,
                                   size_t stride),
                     void *context);
 
+/* As smem_extra_clear. */
+void smem_packed_clear_extra(const struct smem_region *region);
+
 /* As smem_slot_secrets. */
 void smem_packed_secrets(struct smem_region *region, uint32_t slot,
                          void (*visit)(void *context, char *start, size_t length),

@@ -184,6 +184,33 @@ static void a_thousand_arenas_come_and_go_without_a_trace(void **state)
     assert_true(view_mappings() <= mappings);
 }
 
+/* The next arena may take over its bookkeeping, and with luck its addresses. */
+static void what_was_known_of_an_arenas_secrets_ends_with_it(void **state)
+{
+    (void)state;
+    const securemem_arena_options packed = {.placement = SECUREMEM_PACKED};
+    void *old[100];
+    size_t again = 0;
+    for (size_t round = 0; round < 10; round++) {
+        securemem_arena *arena = arena_of(packed);
+        for (size_t i = 0; i < COUNT(old); i++)
+            assert_non_null(old[i] = securemem_arena_alloc(arena, 32));
+        securemem_arena_destroy(arena);
+
+        arena = arena_of(packed);
+        void *own = securemem_arena_alloc(arena, 32);
+        assert_non_null(own);
+        for (size_t i = 0; i < COUNT(old); i++) {
+            again +=
+                (uintptr_t)old[i] / view_page_size() == (uintptr_t)own / view_page_size();
+            assert_true(old[i] == own || securemem_size(old[i]) == 0);
+        }
+        assert_int_equal(budget_now().secrets, 1);
+        securemem_arena_destroy(arena);
+    }
+    assert_true(again > 0); /* else none of this was put to the test */
+}
+
 static void a_destroyed_arena_is_refused(void **state)
 {
     (void)state;
@@ -224,6 +251,7 @@ int main(void)
         cmocka_unit_test(idle_memory_does_not_hold_the_budget),
         cmocka_unit_test(destroying_gives_back_locks_mappings_and_secrets),
         cmocka_unit_test(a_thousand_arenas_come_and_go_without_a_trace),
+        cmocka_unit_test(what_was_known_of_an_arenas_secrets_ends_with_it),
         cmocka_unit_test(a_destroyed_arena_is_refused),
         cmocka_unit_test(the_default_arena_is_one_and_behind_the_short_calls),
     };
