@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 #include "support/need.h"
 
 #define FOLDER_ENTRIES 3 /* ., .. and silent */
+#define DESCRIPTORS    8 /* open at once, at most */
 #define SAID_MOST      256
 #define TIME_MOST      20 /* seconds: it hangs */
 
@@ -122,11 +124,17 @@ static void make_silent(const char *path)
          setenv("SILENT", name, 1) == 0);
 }
 
+static int remove_entry(const char *path, const struct stat *status, int type,
+                        struct FTW *where)
+{
+    (void)status;
+    (void)type;
+    return where->level == 0 ? 0 : remove(path);
+}
+
 static void clear_folder(const char *path)
 {
-    char command[160];
-    snprintf(command, sizeof command, "rm -rf '%s'/*", path);
-    NEED(system(command) == 0);
+    NEED(nftw(path, remove_entry, DESCRIPTORS, FTW_DEPTH | FTW_PHYS) == 0);
 }
 
 bool life_is_clean(const struct life *life)
