@@ -24,18 +24,20 @@ int smem_region_install_guard(void *start, size_t length)
     return smem_kernel_advise(start, length, SMEM_ADVICE_GUARD_INSTALL);
 }
 
-/* By one call; by one each where the kernel, or a lock, is in the way of that. */
-static int install_each_guard(struct smem_region *region, char *first, uint32_t slots)
+/* As many by one call as it takes; by one each where the kernel, or a lock, is in its way. */
+int smem_region_install_guards(struct smem_region *region, uint32_t first, uint32_t slots)
 {
     size_t stride = smem_region_stride(region);
-    int result = smem_kernel_advise_each(first, region->page, stride, slots,
-                                         SMEM_ADVICE_GUARD_INSTALL);
-    if (result == 0)
-        return 0;
-    for (uint32_t i = 0; i < slots; i++) {
-        result = smem_region_install_guard(first + i * stride, region->page);
-        if (result != 0)
-            return smem_error_kernel("madvise(MADV_GUARD_INSTALL)", result, region->page);
+    char *guard = smem_slot_data(region, first) + region->slot_bytes;
+    for (uint32_t done = 0, now; done < slots; done += now, guard += now * stride) {
+        now = slots - done < SMEM_ADVISE_MOST ? slots - done : SMEM_ADVISE_MOST;
+        int result = smem_kernel_advise_each(guard, region->page, stride, now,
+                                             SMEM_ADVICE_GUARD_INSTALL);
+        for (uint32_t i = 0; i < now && result != 0; i++) {
+            int alone = smem_region_install_guard(guard + i * stride, region->page);
+            if (alone != 0)
+                return alone;
+        }
     }
     return 0;
 }
@@ -43,11 +45,11 @@ static int install_each_guard(struct smem_region *region, char *first, uint32_t 
 /* Installs the guards of a batch, and asks the kernel whether they stop a read. */
 static int install_guards(struct smem_region *region, uint32_t first, uint32_t slots)
 {
-    char *guard = smem_slot_data(region, first) + region->slot_bytes;
-    int result = install_each_guard(region, guard, slots);
+    int result = smem_region_install_guards(region, first, slots);
     if (result != 0)
-        return result;
-    if (smem_kernel_is_readable(guard + (slots - 1) * smem_region_stride(region)) != 0)
+        return smem_error_kernel("madvise(MADV_GUARD_INSTALL)", result, region->page);
+    if (smem_kernel_is_readable(smem_slot_data(region, first + slots - 1) +
+                                region->slot_bytes) != 0)
         return smem_error_own(
             "madvise(MADV_GUARD_INSTALL)", ENOTSUP,
             "the call succeeds, but the guard can be read: a sandbox or "

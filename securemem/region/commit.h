@@ -14,6 +14,10 @@ static inline bool smem_region_batches(const struct smem_region *region)
 /* MADV_GUARD_INSTALL where no secret is, whether mlockall(2) has locked it or not. */
 int smem_region_install_guard(void *start, size_t length);
 
+/* The same for the guards behind slots. 0 or a negative errno; some may be there then. */
+int smem_region_install_guards(struct smem_region *region, uint32_t first,
+                               uint32_t slots);
+
 /*
  * Commits the largest batch that the allowance and the kernel grant. 0, or a negative
  * errno, recorded, with nothing committed but what the kernel refuses to close again.

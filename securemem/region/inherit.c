@@ -38,16 +38,17 @@ static bool is_live(const struct smem_region *region, uint32_t slot)
     return state == SMEM_SLOT_LIVE || state == SMEM_SLOT_HELD;
 }
 
+/* Between slots, and on those that are closed. */
 static int reinstall_guards(struct smem_region *region, uint32_t committed)
 {
     int result =
         smem_kernel_advise(region->base, region->page, SMEM_ADVICE_GUARD_INSTALL);
-    for (uint32_t i = 0; i < committed && result == 0; i++) {
-        bool closed = smem_slot_state(region, i) == SMEM_SLOT_RETURNED;
-        char *guard = smem_slot_data(region, i) + (closed ? 0 : region->slot_bytes);
-        size_t length = region->page + (closed ? region->slot_bytes : 0);
-        result = smem_kernel_advise(guard, length, SMEM_ADVICE_GUARD_INSTALL);
-    }
+    if (result == 0)
+        result = smem_region_install_guards(region, 0, committed);
+    for (uint32_t i = 0; i < committed && result == 0; i++)
+        if (smem_slot_state(region, i) == SMEM_SLOT_RETURNED)
+            result = smem_kernel_advise(smem_slot_data(region, i), region->slot_bytes,
+                                        SMEM_ADVICE_GUARD_INSTALL);
     return result;
 }
 
