@@ -31,6 +31,10 @@ static void set_limits(void)
     const struct rlimit cores = {0, RLIM_INFINITY};
     if (setrlimit(RLIMIT_MEMLOCK, &locks) != 0 || setrlimit(RLIMIT_CORE, &cores) != 0)
         printf("VM: cannot set limits\n");
+    /* A quarter of the usual: to reach it takes a while where each step is emulated. */
+    FILE *mappings = fopen("/proc/sys/vm/max_map_count", "we");
+    if (mappings == NULL || fputs("16384", mappings) < 0 || fclose(mappings) != 0)
+        printf("VM: cannot limit mappings\n");
 }
 
 /* A disk, if there is one, is for swap; and groups may limit memory. */
