@@ -172,6 +172,11 @@ static bool variant_of(const struct scenario *scenario, unsigned number,
     return number < (forks ? 48U : 16U);
 }
 
+size_t drive_stride(void)
+{
+    return pace() > 1 ? 3 : 1;
+}
+
 void drive(const struct scenario *scenarios, size_t count, struct tally *tally)
 {
     struct job *jobs = mmap(NULL, MOST_WORKERS * sizeof *jobs, PROT_READ | PROT_WRITE,
@@ -184,8 +189,7 @@ void drive(const struct scenario *scenarios, size_t count, struct tally *tally)
     for (size_t i = 0; i < count; i++) {
         struct variant variant;
         for (unsigned number = 0; variant_of(&scenarios[i], number, &variant); number++) {
-            /* Where all is emulated, one in three, and of each scenario others. */
-            if (pace() > 1 && (i + number) % 3 != 0)
+            if ((i + number) % drive_stride() != 0) /* of each scenario others */
                 continue;
             if ((variant.policy != SECUREMEM_REQUIRED && scenarios[i].preferred_no) ||
                 (variant.kind == SECUREMEM_GUARDS_REGION && !regions))

@@ -13,6 +13,9 @@ struct tally {
     unsigned findings;
 };
 
+/* Where all is emulated, one in so many of a scenario's variants is played. */
+size_t drive_stride(void);
+
 /* All variants of all scenarios. What is found goes to standard error. */
 void drive(const struct scenario *scenarios, size_t count, struct tally *tally);
 
