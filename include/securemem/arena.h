@@ -162,7 +162,9 @@ typedef struct securemem_arena_options {
  * A new arena; options NULL are zero-filled ones. The options are copied. It is empty and
  * charges nothing to the lock limit yet. Destroy it with securemem_arena_destroy.
  * Whether the kernel grants the protections is seen at the first allocation, but for
- * .protection_key, which is taken now.
+ * .protection_key, which is taken now. An arena a connection is a normal use: a packed one
+ * with a page of secrets costs 13 system calls from here to its end, and 24 KiB of
+ * bookkeeping at most stay for the next, of 16 arenas.
  * NULL: EINVAL (an option out of range), ENOMEM, EPERM, EAGAIN; with .protection_key
  * required also ENOTSUP and ENOSPC.
  */
