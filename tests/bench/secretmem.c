@@ -2,6 +2,7 @@
 #include "secretmem.h"
 
 #include <securemem.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,22 +41,29 @@ static double growth(int backing, size_t count)
     return made == count ? time : 0;
 }
 
-/* Nanoseconds to allocate, write and free one that was there before. */
+/* To allocate, write and free one, a batch of times; false where it is refused. */
+static bool recycle(securemem_arena *arena)
+{
+    for (unsigned i = 0; i < BATCH; i++) {
+        void *secret = securemem_arena_alloc(arena, SIZE);
+        if (secret == NULL)
+            return false;
+        memset(secret, 1, SIZE);
+        securemem_free(secret);
+    }
+    return true;
+}
+
+/* Nanoseconds of that, once the memory is there. */
 static double steady(int backing, securemem_placement placement, double milliseconds)
 {
     securemem_arena *arena = arena_of(backing, placement);
-    if (arena == NULL)
+    if (arena == NULL || !recycle(arena))
         return 0;
     size_t count = 0;
     double start = work_now(), now;
     do {
-        for (unsigned i = 0; i < BATCH; i++) {
-            void *secret = securemem_arena_alloc(arena, SIZE);
-            if (secret == NULL)
-                return 0;
-            memset(secret, 1, SIZE);
-            securemem_free(secret);
-        }
+        (void)recycle(arena);
         count += BATCH;
         now = work_now();
     } while (now < start + milliseconds * 1e6);
