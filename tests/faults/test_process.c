@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 
 #include "faults/plans.h"
+#include "faults/trials.h"
 #include "region/ranges.h"
 #include "support/need.h"
 #include "support/view.h"
@@ -173,7 +174,6 @@ static const struct act acts[] = {
 struct trial {
     const struct act *act;
     const struct fault_plan *plan;
-    struct fault_state *state;
 };
 
 static void need_as_before(const struct trial *trial, const struct holdings *before)
@@ -219,7 +219,6 @@ static int try_one(void *argument)
     trial->act->before();
     take(&before);
     (void)securemem_size(NULL); /* another record, which a refusal replaces */
-    fault_use(trial->state);
     fault_arm(trial->plan);
     int result = trial->act->act();
     fault_disarm();
@@ -244,51 +243,21 @@ static int try_one(void *argument)
     return 0;
 }
 
-static size_t points, findings;
-
-static void report_finding(const struct trial *trial, const struct child_end *end)
+static void try_all(const struct act *act)
 {
-    findings++;
-    print_error("FINDING: %s: %s call %u gives %d%s, then %s %d: signal %d\n%s",
-                trial->act->name, fault_name(trial->plan->function), trial->plan->call,
-                trial->plan->result, trial->plan->onward ? " from there on" : "",
-                fault_name(trial->plan->then), trial->plan->then_result, end->signal,
-                end->errors);
-}
-
-static void try_all(const struct act *act, struct fault_state *state)
-{
-    struct fault_plan none = {.then = FAULT_FUNCTIONS};
-    struct trial trial = {.act = act, .plan = &none, .state = state};
-    struct child_end end;
-    child_run(try_one, &trial, &end);
-    if (end.exit_code != 0)
-        report_finding(&trial, &end);
-    unsigned calls[FAULT_FUNCTIONS];
-    memcpy(calls, state->calls, sizeof calls);
-    struct plans plans;
-    struct fault_plan plan;
-    plans_begin(&plans, calls, true);
-    while (plans_next(&plans, &plan)) {
-        trial.plan = &plan;
-        points++;
-        child_run(try_one, &trial, &end);
-        if (end.exit_code != 0)
-            report_finding(&trial, &end);
-    }
+    struct trial trial = {.act = act, .plan = trials_plan()};
+    struct trials trials = {.run = try_one, .argument = &trial, .thorough = true};
+    snprintf(trials.name, sizeof trials.name, "%s", act->name);
+    (void)trials_run(&trials);
 }
 
 static void nothing_is_said_to_hold_that_was_refused_and_all_is_undone(void **state)
 {
     (void)state;
-    struct fault_state *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE,
-                                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert_ptr_not_equal(shared, MAP_FAILED);
     is_whole = !child_skips(skip_without_all, NULL);
     for (size_t i = 0; i < sizeof acts / sizeof *acts; i++)
-        try_all(&acts[i], shared);
-    print_message("NOTE: %zu fault points, %zu findings\n", points, findings);
-    assert_int_equal(findings, 0);
+        try_all(&acts[i]);
+    trials_end(1000);
 }
 
 int main(void)

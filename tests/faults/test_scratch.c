@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "faults/plans.h"
+#include "faults/trials.h"
 #include "support/need.h"
 #include "support/smaps.h"
 #include "support/view.h"
@@ -92,7 +92,6 @@ static const struct act acts[] = {
 struct trial {
     const struct act *act;
     const struct fault_plan *plan;
-    struct fault_state *state;
 };
 
 static bool alternate_is(const void *wanted)
@@ -118,7 +117,6 @@ static int try_one(void *argument)
     size_t locked = view_locked_bytes();
     (void)securemem_size(NULL); /* another record, which a refusal replaces */
     calls = 0;
-    fault_use(trial->state);
     fault_arm(plan);
     int result = act->act();
     fault_disarm();
@@ -152,52 +150,21 @@ static int try_one(void *argument)
     return 0;
 }
 
-static size_t points, findings;
-
-static void report_finding(const struct trial *trial, const struct child_end *end)
+static bool try_all(const struct act *act)
 {
-    findings++;
-    print_error("FINDING: %s: %s call %u gives %d%s: signal %d\n%s", trial->act->name,
-                fault_name(trial->plan->function), trial->plan->call, trial->plan->result,
-                trial->plan->onward ? " from there on" : "", end->signal, end->errors);
-}
-
-static bool try_all(const struct act *act, struct fault_state *state)
-{
-    struct fault_plan none = {.then = FAULT_FUNCTIONS};
-    struct trial trial = {.act = act, .plan = &none, .state = state};
-    struct child_end end;
-    child_run(try_one, &trial, &end);
-    if (end.exit_code == SKIP_EXIT)
-        return false;
-    if (end.exit_code != 0)
-        report_finding(&trial, &end);
-    unsigned made[FAULT_FUNCTIONS];
-    memcpy(made, state->calls, sizeof made);
-    struct plans plans;
-    struct fault_plan plan;
-    plans_begin(&plans, made, true);
-    while (plans_next(&plans, &plan)) {
-        trial.plan = &plan;
-        points++;
-        child_run(try_one, &trial, &end);
-        if (end.exit_code != 0)
-            report_finding(&trial, &end);
-    }
-    return true;
+    struct trial trial = {.act = act, .plan = trials_plan()};
+    struct trials trials = {.run = try_one, .argument = &trial, .thorough = true};
+    snprintf(trials.name, sizeof trials.name, "%s", act->name);
+    return trials_run(&trials);
 }
 
 static void a_function_is_called_with_every_protection_or_not_at_all(void **state)
 {
     (void)state;
-    struct fault_state *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE,
-                                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert_ptr_not_equal(shared, MAP_FAILED);
     for (size_t i = 0; i < sizeof acts / sizeof *acts; i++)
-        if (!try_all(&acts[i], shared))
+        if (!try_all(&acts[i]))
             SKIP("secrets are refused here");
-    print_message("NOTE: %zu fault points, %zu findings\n", points, findings);
-    assert_int_equal(findings, 0);
+    trials_end(500);
 }
 
 int main(void)

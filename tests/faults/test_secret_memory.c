@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "faults/plans.h"
+#include "faults/trials.h"
 #include "support/need.h"
 #include "support/smaps.h"
 #include "support/view.h"
@@ -138,7 +138,6 @@ static const struct act acts[] = {
 struct trial {
     const struct act *act;
     const struct fault_plan *plan;
-    struct fault_state *state;
     securemem_secret_memory secret_memory;
     securemem_placement placement;
 };
@@ -146,7 +145,6 @@ struct trial {
 static int try_one(void *argument)
 {
     const struct trial *trial = argument;
-    fault_use(trial->state);
     plan = *trial->plan;
     options = (securemem_arena_options){.secret_memory = trial->secret_memory,
                                         .placement = trial->placement,
@@ -165,37 +163,13 @@ static int try_one(void *argument)
     return result;
 }
 
-static size_t points, findings;
-
-static void try_under(struct trial *trial)
-{
-    struct child_end end;
-    child_run(try_one, trial, &end);
-    if (end.exit_code == 0)
-        return;
-    findings++;
-    print_error("FINDING: %s, %s, placement %d: %s call %u gives %d%s: signal %d\n%s",
-                trial->act->name,
-                trial->secret_memory == SECUREMEM_SECRET_MEMORY_REQUIRED ? "required"
-                                                                         : "preferred",
-                trial->placement, fault_name(trial->plan->function), trial->plan->call,
-                trial->plan->result, trial->plan->onward ? " from there on" : "",
-                end.signal, end.errors);
-}
-
 static void try_all(struct trial trial)
 {
-    struct fault_plan next = {.then = FAULT_FUNCTIONS};
-    struct plans plans;
-    unsigned calls[FAULT_FUNCTIONS];
-    trial.plan = &next;
-    try_under(&trial);
-    memcpy(calls, trial.state->calls, sizeof calls);
-    plans_begin(&plans, calls, true);
-    while (plans_next(&plans, &next)) {
-        points++;
-        try_under(&trial);
-    }
+    struct trials trials = {.run = try_one, .argument = &trial, .thorough = true};
+    snprintf(trials.name, sizeof trials.name, "%s, secret memory %d, placement %d",
+             trial.act->name, trial.secret_memory, trial.placement);
+    trial.plan = trials_plan();
+    (void)trials_run(&trials);
 }
 
 /* An emulator pretends to the lock, or the machine is short of pages: nothing is handed out. */
@@ -226,23 +200,17 @@ static int is_pretended(void *argument)
 static void secret_memory_that_is_pretended_is_refused(void **state)
 {
     (void)state;
-    struct fault_state *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE,
-                                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert_ptr_not_equal(shared, MAP_FAILED);
     long descriptor = syscall(SYSCALL_SECRET, 0);
     if (descriptor < 0)
         SKIP("this kernel has no memfd_secret(2), or refuses it");
     close((int)descriptor);
-    bool skips = child_skips(is_pretended, shared);
+    bool skips = child_skips(is_pretended, trials_state());
     assert_false(skips);
 }
 
 static void secret_memory_under_every_fault_is_secret_memory_or_none(void **state)
 {
     (void)state;
-    struct fault_state *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE,
-                                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert_ptr_not_equal(shared, MAP_FAILED);
     long descriptor = syscall(SYSCALL_SECRET, 0);
     if (descriptor < 0)
         SKIP("this kernel has no memfd_secret(2), or refuses it");
@@ -252,13 +220,9 @@ static void secret_memory_under_every_fault_is_secret_memory_or_none(void **stat
              policy <= SECUREMEM_SECRET_MEMORY_REQUIRED; policy++)
             for (int p = SECUREMEM_GUARDED; p <= SECUREMEM_PACKED; p++)
                 try_all((struct trial){.act = &acts[i],
-                                       .state = shared,
                                        .secret_memory = (securemem_secret_memory)policy,
                                        .placement = (securemem_placement)p});
-    print_message("NOTE: %zu fault points, %zu findings\n", points, findings);
-    assert_int_equal(findings, 0);
-    /* A harness that meets no faults may not pass. */
-    assert_true(points > plans_tried(500));
+    trials_end(500);
 }
 
 int main(void)
