@@ -24,7 +24,7 @@
 #define FOLDER_ENTRIES 3 /* ., .. and silent */
 #define DESCRIPTORS    8 /* open at once, at most */
 #define SAID_MOST      256
-#define TIME_MOST      20 /* seconds: it hangs */
+#define TIME_MOST      60 /* seconds: it hangs */
 
 static char socket_path[128];
 

@@ -13,8 +13,8 @@
 #include "faults/agent/fault.h"
 #include "support/need.h"
 
-#define BUSY_MOST       300  /* turns of the agent without a rest */
-#define PROGRAM_TIME    5000 /* milliseconds, for one that it waits for */
+#define BUSY_MOST       300   /* turns of the agent without a rest */
+#define PROGRAM_TIME    15000 /* milliseconds, for one that it waits for */
 #define COMPANION_TIME  10000
 #define FIRST_MILLISECS 1000000U
 #define STACK_BYTES     ((size_t)256 << 10)
