@@ -122,7 +122,7 @@ struct smem_region {
     uint32_t capacity;
     _Atomic uint32_t committed; /* slots [0, committed) have been accessible */
     uint32_t used;              /* slots [0, used) have been handed out */
-    uint32_t noted;     /* of a batch: of no slot behind [0, noted) is there a note */
+    uint32_t noted;     /* bookkeeping of slots from there on is all zeros, of a run */
     uint32_t populated; /* of guard regions: [used, populated) are in memory */
     uint32_t live;      /* LIVE, HELD and CACHED */
     uint32_t idle_head, idle;

@@ -289,7 +289,7 @@ static void try_all(const struct act *act, unsigned of_class)
     struct trial trial = {.act = act, .plan = trials_plan(), .class = of_class};
     struct trials trials = {.run = try_one, .argument = &trial, .thorough = true};
     snprintf(trials.name, sizeof trials.name, "%s, class %u", act->name, of_class);
-    (void)trials_run(&trials);
+    assert_true(trials_run(&trials));
 }
 
 static void sealed_secrets_under_every_fault_are_kept(void **state)

@@ -14,6 +14,7 @@ struct family {
     securemem_arena_options options;
     securemem_arena *arena;
     char *secrets[SECRETS];
+    char *freed; /* its pages are idle, or closed */
     size_t size;
 };
 
@@ -102,6 +103,7 @@ static int child_uses_family(void *argument)
 {
     struct family *f = argument;
     NEED(charges_are_true() == 0);
+    NEED(f->options.idle != 0 || !view_readable(f->freed));
     for (int i = 0; i < SECRETS; i++) {
         if (f->options.fork == SECUREMEM_FORK_DROP)
             NEED(check_dropped(f->secrets[i]) == 0);
@@ -132,9 +134,10 @@ static void for_each_family(int (*body)(void *))
             for (int idle = 0; idle < 2; idle++) {
                 struct family f =
                     family_of((securemem_fork)fork, kinds[k], idle ? SIZE_MAX : 0);
-                void *freed = securemem_arena_alloc(f.arena, f.size);
-                assert_non_null(freed);
-                securemem_free(freed); /* the child inherits idle or returned pages */
+                f.freed = securemem_arena_alloc(f.arena, f.size);
+                assert_non_null(f.freed);
+                assert_true(view_readable(f.freed));
+                securemem_free(f.freed);
                 size_t locked = view_locked_bytes();
                 assert_false(child_skips(body, &f));
                 /* Nothing that the child did is seen here. */
