@@ -14,6 +14,8 @@ static const char *policy_name(securemem_policy policy)
         return "preferred";
     case SECUREMEM_OFF:
         return "off";
+    case SECUREMEM_DEFAULT:
+        break; /* a report names what it stands for */
     }
     return "?";
 }

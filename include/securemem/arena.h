@@ -38,10 +38,11 @@ typedef enum securemem_placement {
 
 /* What happens where a protection cannot be had. */
 typedef enum securemem_policy {
-    SECUREMEM_REQUIRED = 0,  /* the secret is not handed out */
-    SECUREMEM_PREFERRED = 1, /* it is handed out, and securemem_protection says why not;
+    SECUREMEM_DEFAULT = 0,   /* REQUIRED; OFF for .secret_memory and .protection_key */
+    SECUREMEM_REQUIRED = 1,  /* the secret is not handed out */
+    SECUREMEM_PREFERRED = 2, /* it is handed out, and securemem_protection says why not;
                                 it is not tried again for that secret */
-    SECUREMEM_OFF = 2        /* not tried */
+    SECUREMEM_OFF = 3        /* not tried */
 } securemem_policy;
 
 /*
@@ -92,9 +93,11 @@ typedef enum securemem_guard_kind {
 } securemem_guard_kind;
 
 /*
- * Whether pages come from memfd_secret(2) (Linux 5.14): out of the kernel's own map of
- * memory, so that not even root reads them by /proc/PID/mem, process_vm_readv(2), ptrace(2)
- * or a core, and gone with the process when it is killed.
+ * Zero-filled: the strongest protections, no cap but the system's, nothing kept idle.
+ *
+ * .secret_memory: whether pages come from memfd_secret(2) (Linux 5.14): out of the
+ * kernel's own map of memory, so that not even root reads them by /proc/PID/mem,
+ * process_vm_readv(2), ptrace(2) or a core, and gone with the process when it is killed.
  *
  * While such memory exists the machine cannot hibernate, so it is off unless asked for. It
  * is off by default in kernels before 6.5 (secretmem.enable=1). It is shared memory: a
@@ -104,15 +107,8 @@ typedef enum securemem_guard_kind {
  *
  * PREFERRED falls back to ordinary memory where the kernel has it not (ENOSYS), a sandbox
  * forbids it (EPERM), or there is no descriptor or lock limit for a first page.
- */
-typedef enum securemem_secret_memory {
-    SECUREMEM_SECRET_MEMORY_OFF = 0,
-    SECUREMEM_SECRET_MEMORY_PREFERRED = 1,
-    SECUREMEM_SECRET_MEMORY_REQUIRED = 2
-} securemem_secret_memory;
-
-/*
- * Whether the arena is closed to every thread that has not opened it by
+ *
+ * .protection_key: whether the arena is closed to every thread that has not opened it by
  * securemem_arena_open: all of its pages have one protection key (pkeys(7), Linux 4.9, a
  * processor with PKU), and each thread its own rights to that. A stray read by another
  * thread, or outside of a scope, faults (SIGSEGV, SEGV_PKUERR). securemem_free,
@@ -128,13 +124,6 @@ typedef enum securemem_secret_memory {
  * What keys do not stop: code that runs in the process may change its rights; ptrace(2),
  * /proc/PID/mem and io_uring(7) ignore them. More at securemem_arena_open.
  */
-typedef enum securemem_protection_key {
-    SECUREMEM_PROTECTION_KEY_OFF = 0,
-    SECUREMEM_PROTECTION_KEY_PREFERRED = 1,
-    SECUREMEM_PROTECTION_KEY_REQUIRED = 2
-} securemem_protection_key;
-
-/* Zero-filled: the strongest protections, no cap but the system's, nothing kept idle. */
 typedef struct securemem_arena_options {
     securemem_placement placement;
     securemem_policy lock;        /* mlock(2): never swapped */
@@ -152,10 +141,10 @@ typedef struct securemem_arena_options {
                              0: each free unlocks and unmaps; SIZE_MAX: keep all */
     size_t low;  /* bytes: on_low is called when no more than these remain; 0: never */
     void (*on_low)(securemem_arena *arena, size_t remaining, void *user);
-    void *user; /* for on_low */
-    securemem_secret_memory secret_memory;
-    securemem_protection_key protection_key;
-    uint64_t reserved[5]; /* must be 0 */
+    void *user;                      /* for on_low */
+    securemem_policy secret_memory;  /* off by default */
+    securemem_policy protection_key; /* off by default */
+    uint64_t reserved[5];            /* must be 0 */
 } securemem_arena_options;
 
 /*

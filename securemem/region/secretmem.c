@@ -10,9 +10,9 @@
 /* One page of a file is mapped over the first guard to see it work, and taken away again. */
 int smem_secretmem_decide(struct smem_region *region)
 {
-    if (region->options.secret_memory == SECUREMEM_SECRET_MEMORY_OFF)
+    if (region->options.secret_memory == SECUREMEM_OFF)
         return 0;
-    bool preferred = region->options.secret_memory == SECUREMEM_SECRET_MEMORY_PREFERRED;
+    bool preferred = region->options.secret_memory == SECUREMEM_PREFERRED;
     region->secret = true;
     if (preferred)
         smem_error_hold();

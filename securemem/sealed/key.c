@@ -66,7 +66,7 @@ static bool is_kept(unsigned class)
     return (class & SECUREMEM_SEAL_KEEP) != 0;
 }
 
-static securemem_arena *create(unsigned class, securemem_protection_key protection_key)
+static securemem_arena *create(unsigned class, securemem_policy protection_key)
 {
     return securemem_arena_create(&(securemem_arena_options){
         .fork = is_kept(class) ? SECUREMEM_FORK_KEEP : SECUREMEM_FORK_WIPE,
@@ -91,7 +91,7 @@ securemem_arena *smem_seal_arena(unsigned class)
     securemem_arena *arena = atomic_load_explicit(place, memory_order_acquire);
     if (arena != NULL)
         return arena;
-    return settle(place, create(class, SECUREMEM_PROTECTION_KEY_OFF));
+    return settle(place, create(class, SECUREMEM_OFF));
 }
 
 /*
@@ -106,11 +106,11 @@ static securemem_arena *key_arena(unsigned class)
         return arena;
     int saved_errno = errno;
     smem_error_hold();
-    arena = create(class, SECUREMEM_PROTECTION_KEY_REQUIRED);
+    arena = create(class, SECUREMEM_REQUIRED);
     smem_error_resume();
     if (arena == NULL) {
         errno = saved_errno;
-        arena = create(class, SECUREMEM_PROTECTION_KEY_OFF);
+        arena = create(class, SECUREMEM_OFF);
     }
     return settle(place, arena);
 }

@@ -89,7 +89,7 @@ SMEM_HOT static bool find(const void *secret, struct smem_place *out)
 {
     struct smem_region *region = region_of(secret);
     if (region == NULL || region->kind == SMEM_RUN ||
-        region->options.protection_key != SECUREMEM_PROTECTION_KEY_OFF ||
+        region->options.protection_key != SECUREMEM_OFF ||
         atomic_load_explicit(&region->object.state, memory_order_relaxed) !=
             SMEM_REGION_LIVE)
         return false;

@@ -24,23 +24,34 @@ static atomic_uint next_stripe;
 static _Atomic(securemem_arena *) default_arena;
 static atomic_uint ended_arenas; /* in state ENDED */
 
-/* What is wrong with a policy, if it is: it has a value that is none. */
-static const char *wrong_policy(const securemem_arena_options *options)
+#define POLICY(field, by_default)                                                        \
+    {                                                                                    \
+        offsetof(securemem_arena_options, field), by_default,                            \
+            "." #field " is not one of securemem_policy"                                 \
+    }
+
+static const struct {
+    size_t offset;
+    securemem_policy by_default;
+    const char *wrong;
+} policies[] = {
+    POLICY(lock, SECUREMEM_REQUIRED),     POLICY(guards, SECUREMEM_REQUIRED),
+    POLICY(no_dump, SECUREMEM_REQUIRED),  POLICY(fork_safety, SECUREMEM_REQUIRED),
+    POLICY(no_merge, SECUREMEM_REQUIRED), POLICY(canaries, SECUREMEM_REQUIRED),
+    POLICY(secret_memory, SECUREMEM_OFF), POLICY(protection_key, SECUREMEM_OFF),
+};
+
+/* Defaults become what they stand for. What is wrong with a policy, if one is none. */
+static const char *settle_policies(securemem_arena_options *options)
 {
-    const struct {
-        securemem_policy policy;
-        const char *wrong;
-    } policies[] = {
-        {options->lock, ".lock is not one of securemem_policy"},
-        {options->guards, ".guards is not one of securemem_policy"},
-        {options->no_dump, ".no_dump is not one of securemem_policy"},
-        {options->fork_safety, ".fork_safety is not one of securemem_policy"},
-        {options->no_merge, ".no_merge is not one of securemem_policy"},
-        {options->canaries, ".canaries is not one of securemem_policy"},
-    };
-    for (size_t i = 0; i < sizeof policies / sizeof *policies; i++)
-        if ((unsigned)policies[i].policy > SECUREMEM_OFF)
+    for (size_t i = 0; i < sizeof policies / sizeof *policies; i++) {
+        void *field = (char *)options + policies[i].offset;
+        securemem_policy *policy = field;
+        if ((unsigned)*policy > SECUREMEM_OFF)
             return policies[i].wrong;
+        if (*policy == SECUREMEM_DEFAULT)
+            *policy = policies[i].by_default;
+    }
     return NULL;
 }
 
@@ -65,10 +76,10 @@ static const char *unfit_for_secret_memory(const securemem_arena_options *option
     return NULL;
 }
 
-static int check_options(const securemem_arena_options *options)
+static int settle_options(securemem_arena_options *options)
 {
     static const char operation[] = "securemem_arena_create";
-    const char *wrong = wrong_policy(options);
+    const char *wrong = settle_policies(options);
     if (wrong != NULL)
         return smem_error_argument(operation, wrong);
     if ((unsigned)options->fork > SECUREMEM_FORK_KEEP)
@@ -81,17 +92,11 @@ static int check_options(const securemem_arena_options *options)
     if ((unsigned)options->placement > SECUREMEM_PACKED)
         return smem_error_argument(operation, ".placement is not one of "
                                               "securemem_placement");
-    if ((unsigned)options->secret_memory > SECUREMEM_SECRET_MEMORY_REQUIRED)
-        return smem_error_argument(operation, ".secret_memory is not one of "
-                                              "securemem_secret_memory");
-    if (options->secret_memory != SECUREMEM_SECRET_MEMORY_OFF) {
+    if (options->secret_memory != SECUREMEM_OFF) {
         const char *other = unfit_for_secret_memory(options);
         if (other != NULL)
             return smem_error_argument(operation, other);
     }
-    if ((unsigned)options->protection_key > SECUREMEM_PROTECTION_KEY_REQUIRED)
-        return smem_error_argument(operation, ".protection_key is not one of "
-                                              "securemem_protection_key");
     if (options->low > 0 && options->on_low == NULL)
         return smem_error_argument(operation, ".low is set, but not .on_low");
     return 0;
@@ -222,10 +227,11 @@ static void retry_all_ended(void)
         smem_misuse(SECUREMEM_MISUSE_CANARY, ending.broken);
 }
 
-static int create(const securemem_arena_options *options, enum smem_arena_state state,
+static int create(const securemem_arena_options *asked, enum smem_arena_state state,
                   securemem_arena **out)
 {
-    int result = check_options(options);
+    securemem_arena_options options = *asked;
+    int result = settle_options(&options);
     if (result == 0)
         result = smem_fork_ready();
     if (result == 0)
@@ -237,7 +243,7 @@ static int create(const securemem_arena_options *options, enum smem_arena_state 
     if (result != 0)
         return result;
     securemem_arena *arena = object;
-    result = smem_door_make(&arena->door, options->protection_key);
+    result = smem_door_make(&arena->door, options.protection_key);
     if (result != 0) {
         smem_pool_give(&pool, arena);
         return result;
@@ -245,7 +251,7 @@ static int create(const securemem_arena_options *options, enum smem_arena_state 
     atomic_store_explicit(&arena->object.stripe,
                           atomic_fetch_add(&next_stripe, 1) % SMEM_STRIPES,
                           memory_order_relaxed);
-    arena->options = *options;
+    arena->options = options;
     arena->random = smem_random_seed();
     atomic_store(&arena->life, smem_account_serial());
     smem_account_renew_epoch(arena);

@@ -17,11 +17,11 @@ struct own {
 
 static SMEM_THREAD_LOCAL struct own own[SMEM_KERNEL_KEYS];
 
-int smem_door_make(struct smem_door *door, securemem_protection_key wanted)
+int smem_door_make(struct smem_door *door, securemem_policy wanted)
 {
-    if (wanted == SECUREMEM_PROTECTION_KEY_OFF)
+    if (wanted == SECUREMEM_OFF)
         return 0;
-    bool preferred = wanted == SECUREMEM_PROTECTION_KEY_PREFERRED;
+    bool preferred = wanted == SECUREMEM_PREFERRED;
     if (preferred)
         smem_error_hold();
     int result = smem_key_take(&door->key);
@@ -63,8 +63,7 @@ unsigned smem_door_scopes(const struct smem_door *door)
 
 static bool is_of_pages(const struct smem_region *region)
 {
-    return region->options.protection_key != SECUREMEM_PROTECTION_KEY_OFF &&
-           region->key == 0;
+    return region->options.protection_key != SECUREMEM_OFF && region->key == 0;
 }
 
 int smem_door_reach(struct smem_region *region, uint32_t slot)

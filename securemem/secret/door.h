@@ -27,7 +27,7 @@ struct smem_door {
 };
 
 /* As the options want it. 0 or a negative errno, recorded. */
-int smem_door_make(struct smem_door *door, securemem_protection_key wanted);
+int smem_door_make(struct smem_door *door, securemem_policy wanted);
 
 /* The calling thread has no scope of the door any more. */
 void smem_door_leave(struct smem_door *door);

@@ -132,7 +132,7 @@ static int take_from_listed(securemem_arena *arena, struct want want,
  */
 static enum smem_region_kind preferred_kind(const securemem_arena *arena)
 {
-    if (arena->options.secret_memory != SECUREMEM_SECRET_MEMORY_OFF)
+    if (arena->options.secret_memory != SECUREMEM_OFF)
         return SMEM_GUARD_PAGES;
     switch (arena->options.guard_kind) {
     case SECUREMEM_GUARDS_PROT_NONE:

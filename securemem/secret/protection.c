@@ -134,24 +134,6 @@ static securemem_guard_kind guard_kind_of(const struct smem_region *region)
     return SECUREMEM_GUARDS_AUTO;
 }
 
-_Static_assert((int)SECUREMEM_SECRET_MEMORY_OFF == (int)SECUREMEM_PROTECTION_KEY_OFF &&
-                   (int)SECUREMEM_SECRET_MEMORY_REQUIRED ==
-                       (int)SECUREMEM_PROTECTION_KEY_REQUIRED,
-               "what is off by default has the same values");
-
-/* Of a protection that is off by default. */
-static securemem_policy policy_of(unsigned wanted)
-{
-    switch (wanted) {
-    case SECUREMEM_PROTECTION_KEY_REQUIRED:
-        return SECUREMEM_REQUIRED;
-    case SECUREMEM_PROTECTION_KEY_PREFERRED:
-        return SECUREMEM_PREFERRED;
-    default:
-        return SECUREMEM_OFF;
-    }
-}
-
 /* Without scopes of the arena, its secrets are closed. */
 static void describe_door(const struct smem_place *place, securemem_protection *out)
 {
@@ -179,9 +161,9 @@ static void describe(const struct smem_place *place, securemem_protection *out)
     out->fork_safety.refused = region->fork_refused;
     out->no_merge.asked = options->no_merge;
     out->no_merge.refused = region->no_merge_refused;
-    out->secret_memory.asked = policy_of((unsigned)options->secret_memory);
+    out->secret_memory.asked = options->secret_memory;
     out->secret_memory.refused = region->secret_memory_refused;
-    out->protection_key.asked = policy_of((unsigned)options->protection_key);
+    out->protection_key.asked = options->protection_key;
     out->access = (securemem_access)atomic_load(&s->access);
     out->resting_access = (securemem_access)s->resting_access;
     out->open_scopes =

@@ -57,7 +57,7 @@ static void *answer_in_thread(void *argument)
 }
 
 struct attack {
-    securemem_protection_key key;
+    securemem_policy key;
     securemem_placement placement;
     enum reader reader;
     size_t target; /* which of the secrets */
@@ -66,14 +66,13 @@ struct attack {
 /* The scope in which the program itself uses its keys. */
 static bool enter(const struct attack *attack, securemem_arena *arena)
 {
-    return attack->key == SECUREMEM_PROTECTION_KEY_OFF ||
+    return attack->key == SECUREMEM_OFF ||
            securemem_arena_open(arena, SECUREMEM_WRITE) == 0;
 }
 
 static bool leave(const struct attack *attack, securemem_arena *arena)
 {
-    return attack->key == SECUREMEM_PROTECTION_KEY_OFF ||
-           securemem_arena_close(arena) == 0;
+    return attack->key == SECUREMEM_OFF || securemem_arena_close(arena) == 0;
 }
 
 static int answer_once(void *argument)
@@ -139,8 +138,8 @@ static void an_over_read_gets_every_secret_that_lies_open(void **state)
     (void)state;
     for (int p = SECUREMEM_GUARDED; p <= SECUREMEM_PACKED; p++)
         for (enum reader r = OTHER_THREAD; r <= SAME_THREAD_INSIDE; r++) {
-            size_t got = read_by(
-                (struct attack){.placement = (securemem_placement)p, .reader = r});
+            size_t got = read_by((struct attack){
+                .key = SECUREMEM_OFF, .placement = (securemem_placement)p, .reader = r});
             printf("NOTE: %s, %s: %zu of %d without a key\n", placements[p], readers[r],
                    got, SECRETS);
             assert_int_equal(got, SECRETS);
@@ -154,7 +153,7 @@ static void behind_a_protection_key_it_gets_none(void **state)
         SKIP("this processor has no protection keys, or the kernel does not use them");
     for (int p = SECUREMEM_GUARDED; p <= SECUREMEM_PACKED; p++)
         for (enum reader r = OTHER_THREAD; r <= SAME_THREAD_INSIDE; r++) {
-            size_t got = read_by((struct attack){.key = SECUREMEM_PROTECTION_KEY_REQUIRED,
+            size_t got = read_by((struct attack){.key = SECUREMEM_REQUIRED,
                                                  .placement = (securemem_placement)p,
                                                  .reader = r});
             printf("NOTE: %s, %s: %zu of %d behind a key\n", placements[p], readers[r],

@@ -19,7 +19,7 @@
 #define WORD           sizeof(long)
 
 struct plan {
-    securemem_secret_memory secret_memory;
+    securemem_policy secret_memory;
     securemem_placement placement;
 };
 
@@ -174,7 +174,7 @@ static void root_cannot_read_secret_memory(void **state)
         SKIP("this kernel has no memfd_secret(2), or refuses it");
     close((int)descriptor);
     for (int p = SECUREMEM_GUARDED; p <= SECUREMEM_PACKED; p++) {
-        struct plan plan = {SECUREMEM_SECRET_MEMORY_OFF, (securemem_placement)p};
+        struct plan plan = {SECUREMEM_OFF, (securemem_placement)p};
         struct found control = attack(&plan);
         say("ordinary locked memory", &control);
         if (!can_read_others(&control))
@@ -183,7 +183,7 @@ static void root_cannot_read_secret_memory(void **state)
             assert_int_equal(control.by[w], COPIES);
         assert_true(control.in_core >= COPIES);
 
-        plan.secret_memory = SECUREMEM_SECRET_MEMORY_REQUIRED;
+        plan.secret_memory = SECUREMEM_REQUIRED;
         struct found found = attack(&plan);
         say("secret memory", &found);
         for (size_t w = 0; w < COUNT(ways); w++)

@@ -22,8 +22,7 @@ static securemem_arena *arena_of(int backing, securemem_placement placement)
         .fork = SECUREMEM_FORK_DROP,
         .guard_kind = SECUREMEM_GUARDS_PROT_NONE,
         .idle = SIZE_MAX,
-        .secret_memory = backing == SECRET ? SECUREMEM_SECRET_MEMORY_REQUIRED
-                                           : SECUREMEM_SECRET_MEMORY_OFF});
+        .secret_memory = backing == SECRET ? SECUREMEM_REQUIRED : SECUREMEM_OFF});
 }
 
 /* Nanoseconds a secret of a page that is made for the first time; 0 where it fails. */

@@ -256,9 +256,8 @@ static int try_one(void *argument)
     const struct trial *trial = argument;
     plan = *trial->plan;
     by_pages = trial->by_pages;
-    options = (securemem_arena_options){.protection_key =
-                                            by_pages ? SECUREMEM_PROTECTION_KEY_PREFERRED
-                                                     : SECUREMEM_PROTECTION_KEY_REQUIRED,
+    options = (securemem_arena_options){.protection_key = by_pages ? SECUREMEM_PREFERRED
+                                                                   : SECUREMEM_REQUIRED,
                                         .placement = trial->placement,
                                         .guard_kind = trial->guard_kind,
                                         .idle = trial->act->keeps_idle ? SIZE_MAX : 0};

@@ -37,7 +37,7 @@ static void need_protected(const unsigned char *secret, unsigned char value)
     securemem_protection says;
     NEED(securemem_protection(secret, &says) == 0);
     NEED(says.lock.holds && says.guards.holds);
-    if (options.secret_memory == SECUREMEM_SECRET_MEMORY_REQUIRED)
+    if (options.secret_memory == SECUREMEM_REQUIRED)
         NEED(says.witness == SECUREMEM_WITNESS_CALLS || says.secret_memory.holds);
     else
         NEED(says.secret_memory.holds || says.secret_memory.refused != 0);
@@ -138,7 +138,7 @@ static const struct act acts[] = {
 struct trial {
     const struct act *act;
     const struct fault_plan *plan;
-    securemem_secret_memory secret_memory;
+    securemem_policy secret_memory;
     securemem_placement placement;
 };
 
@@ -176,7 +176,7 @@ static void try_all(struct trial trial)
 static int is_pretended(void *argument)
 {
     fault_use(argument);
-    options = (securemem_arena_options){.secret_memory = SECUREMEM_SECRET_MEMORY_REQUIRED,
+    options = (securemem_arena_options){.secret_memory = SECUREMEM_REQUIRED,
                                         .fork = SECUREMEM_FORK_DROP};
     arena = securemem_arena_create(&options);
     NEED(arena != NULL);
@@ -216,11 +216,10 @@ static void secret_memory_under_every_fault_is_secret_memory_or_none(void **stat
         SKIP("this kernel has no memfd_secret(2), or refuses it");
     close((int)descriptor);
     for (size_t i = 0; i < sizeof acts / sizeof *acts; i++)
-        for (int policy = SECUREMEM_SECRET_MEMORY_PREFERRED;
-             policy <= SECUREMEM_SECRET_MEMORY_REQUIRED; policy++)
+        for (int policy = SECUREMEM_REQUIRED; policy <= SECUREMEM_PREFERRED; policy++)
             for (int p = SECUREMEM_GUARDED; p <= SECUREMEM_PACKED; p++)
                 try_all((struct trial){.act = &acts[i],
-                                       .secret_memory = (securemem_secret_memory)policy,
+                                       .secret_memory = (securemem_policy)policy,
                                        .placement = (securemem_placement)p});
     trials_end(500);
 }

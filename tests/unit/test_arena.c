@@ -16,7 +16,7 @@ static void refused(securemem_arena_options options, int code, const char *why)
 static void options_out_of_range_are_refused_with_their_name(void **state)
 {
     (void)state;
-    const int none_such[] = {-1, 3, 99};
+    const int none_such[] = {-1, 4, 99};
     for (size_t i = 0; i < COUNT(none_such); i++) {
         securemem_policy policy = (securemem_policy)none_such[i];
         refused((securemem_arena_options){.lock = policy}, EINVAL, "policy");
@@ -25,6 +25,8 @@ static void options_out_of_range_are_refused_with_their_name(void **state)
         refused((securemem_arena_options){.fork_safety = policy}, EINVAL, "policy");
         refused((securemem_arena_options){.no_merge = policy}, EINVAL, "policy");
         refused((securemem_arena_options){.canaries = policy}, EINVAL, "policy");
+        refused((securemem_arena_options){.secret_memory = policy}, EINVAL, "policy");
+        refused((securemem_arena_options){.protection_key = policy}, EINVAL, "policy");
         refused((securemem_arena_options){.fork = (securemem_fork)none_such[i]}, EINVAL,
                 ".fork");
         refused(
@@ -39,6 +41,24 @@ static void options_out_of_range_are_refused_with_their_name(void **state)
         options.reserved[i] = 1;
         refused(options, EINVAL, ".reserved");
     }
+}
+
+/* What is in nobody's options is asked for, or not, as it is said of the default. */
+static void a_default_is_what_it_says(void **state)
+{
+    (void)state;
+    securemem_arena *arena = securemem_arena_create(NULL);
+    char *secret = securemem_arena_alloc(arena, 8);
+    securemem_protection report;
+    assert_int_equal(securemem_protection(secret, &report), 0);
+    const securemem_policy strong[] = {report.lock.asked, report.guards.asked,
+                                       report.no_dump.asked, report.fork_safety.asked,
+                                       report.no_merge.asked};
+    for (size_t i = 0; i < COUNT(strong); i++)
+        assert_int_equal(strong[i], SECUREMEM_REQUIRED);
+    assert_int_equal(report.secret_memory.asked, SECUREMEM_OFF);
+    assert_int_equal(report.protection_key.asked, SECUREMEM_OFF);
+    securemem_arena_destroy(arena);
 }
 
 static void an_empty_arena_charges_nothing(void **state)
@@ -245,6 +265,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_out_of_range_are_refused_with_their_name),
+        cmocka_unit_test(a_default_is_what_it_says),
         cmocka_unit_test(an_empty_arena_charges_nothing),
         cmocka_unit_test(options_are_copied),
         cmocka_unit_test(a_budget_refuses_what_is_beyond_and_a_free_makes_room),

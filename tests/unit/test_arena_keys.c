@@ -18,7 +18,7 @@
 #define SIZE 100
 
 static const securemem_arena_options required = {
-    .protection_key = SECUREMEM_PROTECTION_KEY_REQUIRED,
+    .protection_key = SECUREMEM_REQUIRED,
 };
 
 #define NEED_KEYS()                                                                      \
@@ -106,8 +106,7 @@ static void smaps_has_the_key_on_every_page_and_the_report_says_it(void **state)
             securemem_arena_options options = required;
             options.placement = (securemem_placement)p;
             options.fork = memory ? SECUREMEM_FORK_DROP : SECUREMEM_FORK_WIPE;
-            options.secret_memory =
-                memory ? SECUREMEM_SECRET_MEMORY_PREFERRED : SECUREMEM_SECRET_MEMORY_OFF;
+            options.secret_memory = memory ? SECUREMEM_PREFERRED : SECUREMEM_OFF;
             securemem_arena *arena = arena_of(options);
             unsigned char *secret = securemem_arena_alloc(arena, SIZE);
             assert_non_null(secret);
@@ -159,7 +158,7 @@ static int read_in_another_thread(void *argument)
     const securemem_arena_options *options = argument;
     securemem_arena *arena = securemem_arena_create(options);
     NEED(arena != NULL);
-    bool keyed = options->protection_key != SECUREMEM_PROTECTION_KEY_OFF;
+    bool keyed = options->protection_key != SECUREMEM_OFF;
     unsigned char *secret = securemem_arena_alloc(arena, SIZE);
     NEED(secret != NULL);
     struct stranger stranger = {.secret = secret};
@@ -183,7 +182,7 @@ static void another_thread_stays_outside_of_a_scope(void **state)
     child_run(read_in_another_thread, &options, &end);
     assert_int_equal(end.signal, SIGSEGV);
     assert_int_equal(end.fault_code, KEYS_SEGV_PKUERR);
-    options.protection_key = SECUREMEM_PROTECTION_KEY_OFF;
+    options.protection_key = SECUREMEM_OFF;
     CHILD_PASSES(read_in_another_thread, &options); /* the same read without a key */
 }
 
@@ -365,7 +364,7 @@ static void the_sixteenth_arena_gets_what_its_policy_says(void **state)
     assert_non_null(strstr(securemem_last_error()->message, "preferred"));
 
     securemem_arena_options options = required;
-    options.protection_key = SECUREMEM_PROTECTION_KEY_PREFERRED;
+    options.protection_key = SECUREMEM_PREFERRED;
     securemem_arena *without = arena_of(options);
     unsigned char *secret = filled(without, SIZE);
     securemem_protection says;
@@ -467,7 +466,7 @@ static int live_without(void *argument)
     NEED(securemem_arena_create(&required) == NULL && errno == expected);
     NEED(strstr(securemem_last_error()->message, "pkey_alloc") != NULL);
     securemem_arena_options options = required;
-    options.protection_key = SECUREMEM_PROTECTION_KEY_PREFERRED;
+    options.protection_key = SECUREMEM_PREFERRED;
     securemem_arena *arena = securemem_arena_create(&options);
     NEED(arena != NULL);
     unsigned char *secret = filled(arena, SIZE);
@@ -491,7 +490,7 @@ static void without_keys_the_policy_decides(void **state)
 static void what_is_not_an_access_or_an_arena_is_refused(void **state)
 {
     (void)state;
-    securemem_arena_options options = {.protection_key = (securemem_protection_key)3};
+    securemem_arena_options options = {.protection_key = (securemem_policy)4};
     errno = 0;
     assert_null(securemem_arena_create(&options));
     assert_int_equal(errno, EINVAL);

@@ -29,7 +29,7 @@ static securemem_arena_options kind(size_t i)
         {.placement = SECUREMEM_PACKED, .canaries = SECUREMEM_OFF, .idle = SIZE_MAX},
     };
     securemem_arena_options options = kinds[i];
-    options.protection_key = SECUREMEM_PROTECTION_KEY_PREFERRED;
+    options.protection_key = SECUREMEM_PREFERRED;
     return options;
 }
 

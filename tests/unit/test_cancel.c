@@ -53,7 +53,7 @@ static void use_secrets(void)
     IN(securemem_budget(&budget) == 0);
     const securemem_arena_options options[] = {
         {.placement = SECUREMEM_PACKED},
-        {.secret_memory = SECUREMEM_SECRET_MEMORY_PREFERRED, .fork = SECUREMEM_FORK_DROP},
+        {.secret_memory = SECUREMEM_PREFERRED, .fork = SECUREMEM_FORK_DROP},
     };
     for (size_t i = 0; i < COUNT(options); i++) {
         securemem_arena *arena;

@@ -13,7 +13,7 @@
 #define SYSCALL_SECRET 447
 
 static const securemem_arena_options required = {
-    .secret_memory = SECUREMEM_SECRET_MEMORY_REQUIRED,
+    .secret_memory = SECUREMEM_REQUIRED,
     .fork = SECUREMEM_FORK_DROP,
 };
 
@@ -119,19 +119,19 @@ static void what_it_cannot_be_is_refused(void **state)
 {
     (void)state;
     const securemem_arena_options unfit[] = {
-        {.secret_memory = SECUREMEM_SECRET_MEMORY_REQUIRED},
-        {.secret_memory = SECUREMEM_SECRET_MEMORY_PREFERRED},
-        {.secret_memory = SECUREMEM_SECRET_MEMORY_REQUIRED, .fork = SECUREMEM_FORK_KEEP},
-        {.secret_memory = SECUREMEM_SECRET_MEMORY_REQUIRED,
+        {.secret_memory = SECUREMEM_REQUIRED},
+        {.secret_memory = SECUREMEM_PREFERRED},
+        {.secret_memory = SECUREMEM_REQUIRED, .fork = SECUREMEM_FORK_KEEP},
+        {.secret_memory = SECUREMEM_REQUIRED,
          .fork = SECUREMEM_FORK_DROP,
          .fork_safety = SECUREMEM_OFF},
-        {.secret_memory = SECUREMEM_SECRET_MEMORY_REQUIRED,
+        {.secret_memory = SECUREMEM_REQUIRED,
          .fork = SECUREMEM_FORK_DROP,
          .fork_safety = SECUREMEM_PREFERRED},
-        {.secret_memory = SECUREMEM_SECRET_MEMORY_REQUIRED,
+        {.secret_memory = SECUREMEM_REQUIRED,
          .fork = SECUREMEM_FORK_DROP,
          .guard_kind = SECUREMEM_GUARDS_REGION},
-        {.secret_memory = (securemem_secret_memory)3, .fork = SECUREMEM_FORK_DROP},
+        {.secret_memory = (securemem_policy)4, .fork = SECUREMEM_FORK_DROP},
         {.reserved = {1}},
     };
     for (size_t i = 0; i < COUNT(unfit); i++) {
@@ -269,7 +269,7 @@ static int fill_the_limit(void *argument)
     if (!child_become_ordinary(16 * view_page_size()))
         return SKIP_EXIT;
     securemem_arena *arena = securemem_arena_create(
-        &(securemem_arena_options){.secret_memory = SECUREMEM_SECRET_MEMORY_REQUIRED,
+        &(securemem_arena_options){.secret_memory = SECUREMEM_REQUIRED,
                                    .fork = SECUREMEM_FORK_DROP,
                                    .placement = *placement});
     NEED(arena != NULL);
@@ -316,7 +316,7 @@ static int live_without(void *argument)
     NEED(strstr(securemem_last_error()->message, "memfd_secret") != NULL);
     securemem_arena_destroy(arena);
 
-    options.secret_memory = SECUREMEM_SECRET_MEMORY_PREFERRED;
+    options.secret_memory = SECUREMEM_PREFERRED;
     arena = securemem_arena_create(&options);
     unsigned char *secret = securemem_arena_alloc(arena, SIZE);
     NEED(secret != NULL);

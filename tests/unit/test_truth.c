@@ -4,7 +4,12 @@
 
 #include "unit/truth.h"
 
-#define POLICIES 3
+#define POLICIES 3 /* from REQUIRED on */
+
+static securemem_policy policy_of(unsigned number)
+{
+    return (securemem_policy)(SECUREMEM_REQUIRED + number % POLICIES);
+}
 
 /* One set of options, what is asked of one secret in it, and what it is expected to be.
  */
@@ -90,7 +95,9 @@ static void expect_report(const struct order *order, const securemem_protection 
     const securemem_policy policies[] = {o->lock, o->guards, o->no_dump, o->fork_safety,
                                          o->no_merge};
     for (size_t i = 0; i < COUNT(states); i++) {
-        assert_int_equal(states[i]->asked, policies[i]);
+        assert_int_equal(states[i]->asked, policies[i] == SECUREMEM_DEFAULT
+                                               ? SECUREMEM_REQUIRED
+                                               : policies[i]);
         assert_int_equal(states[i]->refused, 0);
         if (asked(policies[i]))
             assert_int_equal(states[i]->holds, 1);
@@ -159,12 +166,11 @@ static void every_set_of_policies_is_what_the_kernel_says(void **state)
                 if (sets % every != 0 || !kind_exists(kind))
                     continue;
                 struct order order = {
-                    .options = {.lock = (securemem_policy)(policies % POLICIES),
-                                .guards = (securemem_policy)(policies / 3 % POLICIES),
-                                .no_dump = (securemem_policy)(policies / 9 % POLICIES),
-                                .fork_safety =
-                                    (securemem_policy)(policies / 27 % POLICIES),
-                                .no_merge = (securemem_policy)(policies / 81 % POLICIES),
+                    .options = {.lock = policy_of(policies),
+                                .guards = policy_of(policies / 3),
+                                .no_dump = policy_of(policies / 9),
+                                .fork_safety = policy_of(policies / 27),
+                                .no_merge = policy_of(policies / 81),
                                 .fork = (securemem_fork)fork,
                                 .guard_kind = (securemem_guard_kind)kind,
                                 .idle = turn / 6 % 2 == 0 ? 0 : SIZE_MAX},

@@ -94,7 +94,7 @@ int main(void)
     places_free(&gone, securemem_free);
 
     arena = securemem_arena_create(&(securemem_arena_options){
-        .secret_memory = SECUREMEM_SECRET_MEMORY_REQUIRED, .fork = SECUREMEM_FORK_DROP});
+        .secret_memory = SECUREMEM_REQUIRED, .fork = SECUREMEM_FORK_DROP});
     if (arena == NULL || !places_fill(&hidden, take_secret, &secret))
         return fail("secret memory");
     int refused = hibernate();

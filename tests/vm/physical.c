@@ -41,9 +41,9 @@ struct memory {
     const char *name;
     void *(*take)(size_t size);
     void (*give)(void *place);
-    size_t left_freed;                /* at least; or none */
-    bool left_killed;                 /* found after SIGKILL, or not */
-    securemem_secret_memory required; /* of the arena */
+    size_t left_freed;         /* at least; or none */
+    bool left_killed;          /* found after SIGKILL, or not */
+    securemem_policy required; /* of the arena */
     securemem_placement placement;
 };
 
@@ -51,17 +51,16 @@ static const struct memory memories[] = {
     /* The kernel hands a page or two of what was freed to whoever comes first. */
     {"malloc", take_plain, free, COPIES - 4, true, 0, 0},
     {"mlock", take_locked, NULL, 0, true, 0, 0},
-    {"secrets", take_secret, securemem_free, 0, true, SECUREMEM_SECRET_MEMORY_OFF,
-     SECUREMEM_GUARDED},
-    {"packed-secrets", take_secret, securemem_free, 0, true, SECUREMEM_SECRET_MEMORY_OFF,
+    {"secrets", take_secret, securemem_free, 0, true, SECUREMEM_OFF, SECUREMEM_GUARDED},
+    {"packed-secrets", take_secret, securemem_free, 0, true, SECUREMEM_OFF,
      SECUREMEM_PACKED},
-    {"secret-memory", take_secret, securemem_free, 0, false,
-     SECUREMEM_SECRET_MEMORY_REQUIRED, SECUREMEM_GUARDED},
+    {"secret-memory", take_secret, securemem_free, 0, false, SECUREMEM_REQUIRED,
+     SECUREMEM_GUARDED},
 };
 
 static bool make_arena(const struct memory *memory)
 {
-    bool secret = memory->required != SECUREMEM_SECRET_MEMORY_OFF;
+    bool secret = memory->required != SECUREMEM_OFF;
     arena = securemem_arena_create(&(securemem_arena_options){
         .placement = memory->placement,
         .secret_memory = memory->required,
@@ -138,7 +137,7 @@ static bool look_killed(const struct memory *memory)
 /* The kernel itself is asked: what the library refuses there is a failure, no skip. */
 static bool kernel_has(const struct memory *memory)
 {
-    if (memory->required == SECUREMEM_SECRET_MEMORY_OFF)
+    if (memory->required == SECUREMEM_OFF)
         return true;
     int descriptor = (int)syscall(SYSCALL_SECRET, 0);
     if (descriptor >= 0)
