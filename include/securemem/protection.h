@@ -79,18 +79,20 @@ typedef struct securemem_budget_report {
     size_t lock_limit;      /* RLIMIT_MEMLOCK soft, bytes; SIZE_MAX: no limit */
     size_t lock_hard_limit; /* what setrlimit(2) could raise it to */
     int lock_unlimited;     /* 1: CAP_IPC_LOCK holds here, the limit does not count */
-    size_t charged;         /* bytes charged to the limit by this library */
+    size_t charged;         /* bytes charged to the limit for arenas and scratch stacks */
     size_t charged_process; /* and by the whole process (VmLck) */
     size_t available;       /* bytes that still fit; SIZE_MAX: no limit */
     size_t mappings;        /* of the whole process */
     size_t mapping_limit;   /* vm.max_map_count; SIZE_MAX: not readable */
-    size_t secrets;         /* live ones, in all arenas */
+    size_t secrets;         /* live ones, in all arenas; the library's own keys and
+                               scratch stacks, and what was not inherited here, included */
     uint64_t reserved[8];
 } securemem_budget_report;
 
 /*
  * What the limits are and what is left of them, as the kernel says now.
- * 0, -EINVAL (out is NULL), -EPERM (/proc cannot be read).
+ * 0, -EINVAL (out is NULL), -EPERM (/proc cannot be read), -EAGAIN (no descriptor or memory
+ * is left for that).
  */
 SECUREMEM_API SECUREMEM_USE_RESULT int securemem_budget(securemem_budget_report *out);
 

@@ -96,12 +96,14 @@ typedef enum securemem_rt_check {
     SECUREMEM_RT_CHECK_CGROUP,         /* the memory limit of a control group: SIGKILL */
     SECUREMEM_RT_CHECK_MEMORY,         /* MemAvailable */
     SECUREMEM_RT_CHECK_SPARSE,         /* mappings that are too large to be filled */
-    SECUREMEM_RT_CHECK_COMPACTION,     /* vm.compact_unevictable_allowed */
-    SECUREMEM_RT_CHECK_NUMA,           /* kernel.numa_balancing */
-    SECUREMEM_RT_CHECK_HUGE_PAGES,     /* transparent huge pages */
-    SECUREMEM_RT_CHECK_KSM,            /* merging of pages */
-    SECUREMEM_RT_CHECK_SWAP,           /* what is not locked goes there */
-    SECUREMEM_RT_CHECK_PERF            /* kernel.perf_event_paranoid: the witness */
+    SECUREMEM_RT_CHECK_STACK,  /* RLIMIT_STACK, or the calling thread's, against .stack */
+    SECUREMEM_RT_CHECK_MALLOC, /* arenas of malloc, of which planned knows nothing */
+    SECUREMEM_RT_CHECK_COMPACTION, /* vm.compact_unevictable_allowed */
+    SECUREMEM_RT_CHECK_NUMA,       /* kernel.numa_balancing */
+    SECUREMEM_RT_CHECK_HUGE_PAGES, /* transparent huge pages */
+    SECUREMEM_RT_CHECK_KSM,        /* merging of pages */
+    SECUREMEM_RT_CHECK_SWAP,       /* what is not locked goes there */
+    SECUREMEM_RT_CHECK_PERF        /* kernel.perf_event_paranoid: the witness */
 } securemem_rt_check;
 
 #define SECUREMEM_RT_SENTENCE_BYTES 200
@@ -116,15 +118,19 @@ typedef struct securemem_rt_result {
 
 typedef struct securemem_rt_preflight_report {
     size_t
-        planned; /* bytes that will be charged to RLIMIT_MEMLOCK, those of now included */
+        planned; /* bytes that will be charged to RLIMIT_MEMLOCK, those of now included;
+                       not what the program maps later, nor its malloc for its threads */
     size_t refusals, warnings;
     size_t count;
     securemem_rt_result results[SECUREMEM_RT_CHECKS];
 } securemem_rt_preflight_report;
 
 /*
- * What the plan meets on this system. Changes nothing. Settings that cannot be read give
- * no result. 0, -EINVAL: the plan is none, or -EPERM: /proc cannot be read.
+ * What the plan meets on this system, called in the thread that is to enter. Changes
+ * nothing. Settings that cannot be read give no result. Entering may be refused for what is
+ * seen by trying alone: headroom, and pages that do not come in.
+ * 0; -EINVAL: it is not a plan, or a range is not mapped; -EPERM: /proc cannot be read;
+ * -EAGAIN: there is no descriptor left for it.
  */
 SECUREMEM_API SECUREMEM_USE_RESULT int
 securemem_rt_preflight(const securemem_rt_plan *plan,
@@ -143,7 +149,8 @@ securemem_rt_preflight(const securemem_rt_plan *plan,
  * prepared. A step that is refused undoes those before it, and the error is its own; only
  * mallopt stays.
  *
- * 0; -EINVAL: the plan is none; -ENOMEM, -EPERM: a limit, which the error names; -ENOTSUP:
+ * 0; -EINVAL: it is not a plan, or a range is not mapped; -ENOMEM: a limit, which the error
+ * names; -EPERM: a limit of 0, or /proc cannot be read; -ENOTSUP:
  * locks have no effect here; -EAGAIN: the kernel was short of memory or threads, or a page
  * was not there after all.
  */

@@ -43,6 +43,9 @@ int smem_kernel_thread_faults(struct smem_kernel_faults *out);
 /* The bytes that the calling thread's stack may still grow, or has left. */
 int smem_kernel_stack_left(size_t *out);
 
+/* What glibc's malloc reserves for a thread that has no arena yet; 0: another one. */
+size_t smem_kernel_malloc_reserve(void);
+
 /* mallopt(3) of glibc: one arena, nothing given back, no mmap. -ENOTSUP elsewhere. */
 int smem_kernel_tune_malloc(void);
 

@@ -105,6 +105,16 @@ int smem_kernel_stack_left(size_t *out)
     return result;
 }
 
+size_t smem_kernel_malloc_reserve(void)
+{
+#if defined(__GLIBC__)
+    /* HEAP_MAX_SIZE: twice the largest size that goes into an arena. */
+    return sizeof(void *) == 8 ? (size_t)64 << 20 : (size_t)1 << 20;
+#else
+    return 0;
+#endif
+}
+
 int smem_kernel_tune_malloc(void)
 {
 #if defined(__GLIBC__)

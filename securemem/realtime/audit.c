@@ -57,16 +57,6 @@ static int audit_map(const struct smem_proc_map *map, void *context)
                            auditing);
 }
 
-static int refuse_pagemap(int kernel_code)
-{
-    if (kernel_code == -EACCES || kernel_code == -EPERM)
-        return smem_error_own(
-            operation, EPERM,
-            "/proc/self/pagemap belongs to root, since the process is not dumpable: audit "
-            "or enter once before, or make it dumpable (PR_SET_DUMPABLE) for the first");
-    return smem_error_unreadable("/proc/self/pagemap", kernel_code);
-}
-
 /* Of three files; a refusal of any leaves nothing in the report. */
 static int audit_process(int descriptor, securemem_rt_audit_report *report)
 {
@@ -86,7 +76,7 @@ int securemem_rt_audit(securemem_rt_audit_report *report)
     memset(report, 0, sizeof *report);
     int descriptor = smem_pages_descriptor();
     if (descriptor < 0)
-        return refuse_pagemap(descriptor);
+        return smem_error_unreadable("/proc/self/pagemap", descriptor);
     int result = audit_process(descriptor, report);
     if (result != 0)
         memset(report, 0, sizeof *report);

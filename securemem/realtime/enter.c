@@ -31,6 +31,20 @@ static size_t stack_of(const securemem_rt_plan *plan)
     return plan->stack == 0 ? SECUREMEM_RT_STACK_DEFAULT : plan->stack;
 }
 
+/* As mlock(2) has it, a limit of 0 is no permission. */
+static int code_of(const securemem_rt_result *refusal)
+{
+    switch (refusal->check) {
+    case SECUREMEM_RT_CHECK_LOCKS:
+    case SECUREMEM_RT_CHECK_SPARSE:
+        return ENOTSUP;
+    case SECUREMEM_RT_CHECK_LOCK_LIMIT:
+        return refusal->limit == 0 ? EPERM : ENOMEM;
+    default:
+        return ENOMEM;
+    }
+}
+
 /* The preflight's refusals, told as this call's own. */
 static int check(struct entering *e)
 {
@@ -40,10 +54,8 @@ static int check(struct entering *e)
         const securemem_rt_result *one = &report.results[i];
         if (one->severity != SECUREMEM_RT_REFUSAL)
             continue;
-        bool useless = one->check == SECUREMEM_RT_CHECK_LOCKS ||
-                       one->check == SECUREMEM_RT_CHECK_SPARSE;
-        result = smem_error_limit(operation, useless ? ENOTSUP : ENOMEM, one->needed,
-                                  one->limit, one->in_use, one->sentence);
+        result = smem_error_limit(operation, code_of(one), one->needed, one->limit,
+                                  one->in_use, one->sentence);
     }
     return result;
 }
@@ -233,11 +245,7 @@ static void unlock_all(struct entering *e)
 
 static int prepare_stack(struct entering *e)
 {
-    size_t bytes = stack_of(e->plan), left;
-    if (smem_kernel_stack_left(&left) == 0 && left < 2 * bytes)
-        return smem_error_limit(operation, ENOMEM, bytes, left, 0,
-                                "the calling thread's stack has no room for the plan's "
-                                "stack; raise RLIMIT_STACK, or plan a smaller one");
+    size_t bytes = stack_of(e->plan);
     smem_touch_stack(bytes);
     if (e->mode->mode != SECUREMEM_RT_REGION)
         return 0;

@@ -41,6 +41,31 @@ void smem_preflight_figures(struct smem_preflight *preflight, size_t needed, siz
     last->in_use = in_use;
 }
 
+/* What is left of a range, as the mappings pass by in their order. */
+struct left {
+    uintptr_t at, end;
+};
+
+static int pass_by(const struct smem_proc_map *map, void *context)
+{
+    struct left *left = context;
+    if (map->start <= left->at && left->at < map->end)
+        left->at = map->end;
+    return 0;
+}
+
+static int check_mapped(const securemem_rt_range *range)
+{
+    uintptr_t start = (uintptr_t)range->start;
+    struct left left = {.at = start, .end = start + range->length};
+    int result = smem_proc_each_map(pass_by, &left);
+    if (result != 0)
+        return smem_error_unreadable("/proc/self/maps", result);
+    return left.at >= left.end
+               ? 0
+               : smem_error_argument(operation, "a part of a range is not mapped");
+}
+
 static int check_ranges(const securemem_rt_plan *plan)
 {
     if (plan->range_count > 0 && plan->ranges == NULL)
@@ -49,7 +74,12 @@ static int check_ranges(const securemem_rt_plan *plan)
         const securemem_rt_range *range = &plan->ranges[i];
         if (range->start == NULL || range->length == 0 ||
             range->length > SIZE_MAX / 2 - (uintptr_t)range->start % (SIZE_MAX / 2))
-            return smem_error_argument(operation, "a range is empty, or none");
+            return smem_error_argument(
+                operation,
+                "a range has start NULL or length 0, or is longer than memory");
+        int result = check_mapped(range);
+        if (result != 0)
+            return result;
     }
     return 0;
 }
@@ -168,6 +198,39 @@ static void check_memory(struct smem_preflight *p)
     smem_preflight_figures(p, needed, available, 0);
 }
 
+/* The stack is brought in by a touch as deep, with as much left for the touching. */
+static void check_stack(struct smem_preflight *p)
+{
+    size_t left,
+        bytes = p->plan->stack == 0 ? SECUREMEM_RT_STACK_DEFAULT : p->plan->stack;
+    if (smem_kernel_stack_left(&left) != 0 || left / 2 >= bytes)
+        return;
+    smem_preflight_say(
+        p, SECUREMEM_RT_CHECK_STACK, SECUREMEM_RT_REFUSAL,
+        "the plan's stack of %zu bytes needs twice as many, and the calling "
+        "thread's has %zu left: raise RLIMIT_STACK, or plan a smaller one",
+        bytes, left);
+    smem_preflight_figures(p, 2 * bytes, left, 0);
+}
+
+/* A thread's first malloc reserves the thread an arena, which mlockall charges. */
+static void check_malloc(struct smem_preflight *p)
+{
+    size_t arena = smem_kernel_malloc_reserve(), limit, mappings;
+    if (arena == 0 || p->plan->threads == 0 || p->plan->tune_malloc ||
+        p->plan->mode == SECUREMEM_RT_REGION)
+        return;
+    smem_budget_estimate(&limit, &mappings);
+    smem_preflight_say(
+        p, SECUREMEM_RT_CHECK_MALLOC,
+        limit == SIZE_MAX ? SECUREMEM_RT_NOTE : SECUREMEM_RT_WARNING,
+        "malloc reserves %zu bytes for each of %zu threads that calls it, "
+        "and they are charged to RLIMIT_MEMLOCK where they fit, beside what "
+        "is planned: set .tune_malloc",
+        arena, p->plan->threads);
+    smem_preflight_figures(p, arena, limit, 0);
+}
+
 static int note_largest(const struct smem_proc_map *map, void *context)
 {
     size_t *largest = context, length = map->end - map->start;
@@ -230,6 +293,8 @@ int securemem_rt_preflight(const securemem_rt_plan *plan,
     check_limit(&p);
     check_group(&p);
     check_memory(&p);
+    check_stack(&p);
+    check_malloc(&p);
     smem_preflight_settings(&p);
     return 0;
 }

@@ -14,9 +14,10 @@
 
 #define MESSAGE_BYTES 384
 
-#define LOCK_REMEDY                                                                      \
-    "raise it (ulimit -l, LimitMEMLOCK= in systemd, --ulimit memlock= in Docker) or "    \
-    "grant CAP_IPC_LOCK"
+#define LOCK_REMEDY                                                                       \
+    "raise it (ulimit -l, LimitMEMLOCK= in systemd, --ulimit memlock= in Docker), grant " \
+    "CAP_IPC_LOCK, or trim arenas that keep memory idle"
+#define HARD_REMEDY "; its hard limit, to which the program itself may raise it, is %zu"
 
 static _Thread_local char message[MESSAGE_BYTES];
 static _Thread_local securemem_error last;
@@ -100,8 +101,12 @@ static bool say_lock_limit(const char *operation, size_t needed)
         return false;
     if (last.code == EAGAIN)
         last.code = ENOMEM; /* mmap(2) of what is locked calls the limit that */
-    say("%s: %zu bytes are needed, RLIMIT_MEMLOCK allows %zu and %zu are in use; " LOCK_REMEDY,
-        operation, needed, budget.soft, budget.in_use);
+    char hard[sizeof HARD_REMEDY + 3 * sizeof(size_t)] = "";
+    if (budget.hard > budget.soft && budget.hard != SIZE_MAX)
+        (void)snprintf(hard, sizeof hard, HARD_REMEDY, budget.hard);
+    say("%s: %zu bytes are needed, RLIMIT_MEMLOCK allows %zu and %zu are in use; " LOCK_REMEDY
+        "%s",
+        operation, needed, budget.soft, budget.in_use, hard);
     return true;
 }
 
@@ -204,10 +209,24 @@ int smem_error_file(const char *operation, int code, int kernel_code, const char
 
 int smem_error_unreadable(const char *path, int kernel_code)
 {
-    int result = record(path, EPERM, -kernel_code, 0);
-    say("%s: %s; mount /proc and let the process read its own files there", path,
-        strerror(-kernel_code));
-    return result;
+    switch (kernel_code) {
+    case -EACCES:
+    case -EPERM:
+        return smem_error_file(
+            "open", EPERM, -kernel_code, path,
+            "it belongs to root, since the process is not dumpable: make it so for a "
+            "moment (PR_SET_DUMPABLE), or ask before it is hardened");
+    case -EMFILE:
+    case -ENFILE:
+        return smem_error_file("open", EAGAIN, -kernel_code, path,
+                               "close descriptors, or raise RLIMIT_NOFILE");
+    case -ENOMEM:
+        return smem_error_file("open", EAGAIN, -kernel_code, path, "free memory");
+    default:
+        return smem_error_file(
+            "open", EPERM, -kernel_code, path,
+            "mount /proc and let the process read its own files there");
+    }
 }
 
 int smem_error_budget(size_t needed, size_t budget, size_t in_use)

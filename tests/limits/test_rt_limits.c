@@ -31,13 +31,13 @@ static bool has(securemem_rt_check check, securemem_rt_severity severity)
 }
 
 /* Entering is refused for that limit, and leaves the process as it was. */
-static void need_refusal(const char *word)
+static void need_refusal(const char *word, int code)
 {
     size_t locked = view_locked_bytes(), mappings = view_mappings();
     int result = securemem_rt_enter(&full);
     if (strstr(securemem_last_error()->message, word) == NULL)
         fprintf(stderr, "%s\n", securemem_last_error()->message);
-    NEED(result == -ENOMEM);
+    NEED(result == -code);
     NEED(strstr(securemem_last_error()->message, word) != NULL);
     NEED(!securemem_rt_active());
     NEED(view_locked_bytes() == locked && view_mappings() == mappings);
@@ -51,7 +51,7 @@ static int enter_with(void *argument)
         return SKIP_EXIT;
     NEED(securemem_rt_preflight(&full, &report) == 0);
     NEED(has(SECUREMEM_RT_CHECK_LOCK_LIMIT, SECUREMEM_RT_REFUSAL));
-    need_refusal("RLIMIT_MEMLOCK");
+    need_refusal("RLIMIT_MEMLOCK", limit == 0 ? EPERM : ENOMEM);
     NEED(securemem_last_error()->limit == limit);
     NEED(securemem_last_error()->needed > limit);
     return 0;
@@ -199,7 +199,7 @@ static int enter_in_the_group(void *argument)
     char *memory = map_much();
     NEED(securemem_rt_preflight(&full, &report) == 0);
     NEED(has(SECUREMEM_RT_CHECK_CGROUP, SECUREMEM_RT_REFUSAL));
-    need_refusal("control group");
+    need_refusal("control group", ENOMEM);
     NEED(munmap(memory, 32 * MIB) == 0);
     return 0;
 }

@@ -348,6 +348,11 @@ static int audit_undumpable(void *argument)
     NEED(securemem_process_harden(SECUREMEM_HARDEN_NOT_DUMPABLE, NULL) == 0);
     NEED(!may_open_own_pagemap());
     NEED(securemem_rt_audit(&report) == (before ? 0 : -EPERM));
+    const securemem_rt_plan plan = {.mode = SECUREMEM_RT_REGION};
+    int result = securemem_rt_enter(&plan);
+    NEED(before || result == -EPERM);
+    if (result == -EPERM)
+        NEED(strstr(securemem_last_error()->message, "PR_SET_DUMPABLE") != NULL);
     return 0;
 }
 

@@ -331,11 +331,17 @@ static void a_plan_that_is_none_is_an_error(void **state)
     (void)state;
     static securemem_rt_preflight_report report;
     const securemem_rt_range empty = {&report, 0, false};
+    char *hole =
+        mmap(NULL, 3 * view_page_size(), PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(hole != MAP_FAILED);
+    assert_int_equal(munmap(hole + view_page_size(), view_page_size()), 0);
+    const securemem_rt_range unmapped = {hole, 3 * view_page_size(), false};
     const securemem_rt_plan plans[] = {
         {.mode = (securemem_rt_mode)3},
         {.mode = SECUREMEM_RT_REGION, .heap = 1},
         {.range_count = 1},
         {.ranges = &empty, .range_count = 1},
+        {.ranges = &unmapped, .range_count = 1},
         {.threads = SIZE_MAX / 2, .thread_stack = 3},
         {.reserved = {0, 0, 0, 1}},
     };
@@ -347,6 +353,66 @@ static void a_plan_that_is_none_is_an_error(void **state)
     assert_int_equal(securemem_rt_enter(NULL), -EINVAL);
     assert_int_equal(securemem_rt_preflight(&full, NULL), -EINVAL);
     assert_int_equal(securemem_rt_get_status(NULL), -EINVAL);
+}
+
+static const securemem_rt_result *find(const securemem_rt_preflight_report *report,
+                                       securemem_rt_check check)
+{
+    for (size_t i = 0; i < report->count; i++)
+        if (report->results[i].check == check)
+            return &report->results[i];
+    return NULL;
+}
+
+static void a_stack_without_room_is_refused_before_anything_is_done(void **state)
+{
+    (void)state;
+    static securemem_rt_preflight_report report;
+    const securemem_rt_plan deep = {.stack = (size_t)1 << 46};
+    assert_int_equal(securemem_rt_preflight(&deep, &report), 0);
+    const securemem_rt_result *result = find(&report, SECUREMEM_RT_CHECK_STACK);
+    assert_non_null(result);
+    assert_int_equal(result->severity, SECUREMEM_RT_REFUSAL);
+    assert_int_equal(securemem_rt_enter(&deep), -ENOMEM);
+    assert_false(securemem_rt_active());
+}
+
+static void *call_malloc(void *argument)
+{
+    void *volatile block = malloc(100);
+    free(block);
+    return argument;
+}
+
+/* What preflight says that malloc takes for a thread is what the kernel charges for one. */
+static int charge_a_thread(void *argument)
+{
+    static securemem_rt_preflight_report report;
+    securemem_rt_plan plan = {.threads = 1, .tune_malloc = *(bool *)argument};
+    NEED(securemem_rt_preflight(&plan, &report) == 0);
+    const securemem_rt_result *result = find(&report, SECUREMEM_RT_CHECK_MALLOC);
+    if (plan.tune_malloc) {
+        NEED(result == NULL);
+        return 0;
+    }
+    if (result == NULL || securemem_rt_enter(&plan) != 0)
+        return SKIP_EXIT; /* no glibc, or the limit is too small */
+    size_t before = view_locked_bytes();
+    pthread_t thread;
+    NEED(pthread_create(&thread, NULL, call_malloc, NULL) == 0);
+    NEED(pthread_join(thread, NULL) == 0);
+    size_t grown = view_locked_bytes() - before;
+    securemem_budget_report budget;
+    NEED(securemem_budget(&budget) == 0);
+    NEED(grown >= result->needed || !budget.lock_unlimited);
+    return 0;
+}
+
+static void what_malloc_takes_for_threads_is_told_unless_it_is_tuned(void **state)
+{
+    (void)state;
+    for (int tuned = 0; tuned < 2; tuned++)
+        CHILD_PASSES(charge_a_thread, &(bool){tuned == 1});
 }
 
 static void preflight_changes_nothing(void **state)
@@ -375,6 +441,8 @@ int main(void)
         cmocka_unit_test(a_forked_child_is_not_in_the_mode),
         cmocka_unit_test(a_program_that_is_executed_begins_without_locks),
         cmocka_unit_test(a_plan_that_is_none_is_an_error),
+        cmocka_unit_test(a_stack_without_room_is_refused_before_anything_is_done),
+        cmocka_unit_test(what_malloc_takes_for_threads_is_told_unless_it_is_tuned),
         cmocka_unit_test(preflight_changes_nothing),
     };
     return RUN_GROUP(tests);

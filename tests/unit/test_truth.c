@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* What is reported and charged is what the kernel says, for every set of options. */
 #include <errno.h>
+#include <sys/resource.h>
 
 #include "unit/truth.h"
 
@@ -215,11 +216,32 @@ static void the_budget_report_is_what_the_kernel_says(void **state)
     assert_int_equal(securemem_budget(NULL), -EINVAL);
 }
 
+/* The limits without which nothing can be asked are named, too. */
+static int ask_without_descriptors(void *argument)
+{
+    (void)argument;
+    securemem_budget_report report;
+    struct rlimit none;
+    NEED(getrlimit(RLIMIT_NOFILE, &none) == 0);
+    none.rlim_cur = 0;
+    NEED(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    NEED(securemem_budget(&report) == -EAGAIN);
+    NEED(strstr(securemem_last_error()->message, "RLIMIT_NOFILE") != NULL);
+    return 0;
+}
+
+static void without_descriptors_their_limit_is_named(void **state)
+{
+    (void)state;
+    CHILD_PASSES(ask_without_descriptors, NULL);
+}
+
 int main(void)
 {
     look_for_gu();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_budget_report_is_what_the_kernel_says),
+        cmocka_unit_test(without_descriptors_their_limit_is_named),
         cmocka_unit_test(every_set_of_policies_is_what_the_kernel_says),
         cmocka_unit_test(every_size_access_and_idle_is_what_the_kernel_says),
     };
