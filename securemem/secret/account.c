@@ -80,13 +80,17 @@ int smem_account_end(securemem_arena *arena, struct smem_region *region)
     size_t class = class_of(region);
     uint32_t capacity = region->capacity;
     unlist(region);
+    /*
+     * Threads may know the run, or the row. They have to learn that it ends before another
+     * arena can have its addresses: a secret of that would be taken for one of this.
+     */
+    if (class == SMEM_RUNS || class == 1)
+        smem_account_renew_epoch(arena);
     int result = smem_region_release(region);
     if (result != 0) {
         list(arena, region); /* retired, for another try */
         return result;
     }
-    if (class == SMEM_RUNS || class == 1)
-        smem_account_renew_epoch(arena); /* threads may know the run, or the row */
     arena->held_bytes -= held_bytes;
     arena->idle_bytes -= idle_bytes;
     arena->class_capacity[class] -= capacity;
