@@ -13,6 +13,12 @@ static inline bool smem_region_wants_lock(const struct smem_region *region)
     return region->options.lock != SECUREMEM_OFF || region->secret;
 }
 
+/* A lock is required and was refused, in a forked child: nothing new may come there. */
+static inline bool smem_slot_lacks_lock(const struct smem_region *region, uint32_t slot)
+{
+    return region->options.lock == SECUREMEM_REQUIRED && !region->slots[slot].locked;
+}
+
 /* The range of a batch: its slots with their trailing guards, and the first with both. */
 static inline char *smem_batch_start(const struct smem_region *region, uint32_t first)
 {

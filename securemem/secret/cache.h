@@ -184,7 +184,7 @@ SMEM_FAST bool smem_cache_free_packed(struct smem_cache *cache, struct smem_pack
     uint32_t word = atomic_load_explicit(packed.word, memory_order_relaxed);
     unsigned class = smem_word_class(word);
     const struct smem_bin *bin = &cache->bins[class];
-    if (!smem_word_is_live(word) || bin->count >= bin->most ||
+    if (!smem_word_is_native(word) || bin->count >= bin->most ||
         !smem_packed_end(packed, smem_word_size(word), bin->stride, cache->canary != 0))
         return false;
     smem_cache_put(cache, class, packed);

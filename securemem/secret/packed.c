@@ -6,6 +6,7 @@
 
 #include "region/epoch.h"
 #include "region/inherit.h"
+#include "region/memlock.h"
 #include "secret/random.h"
 
 #define GROUP SMEM_BATCH_MOST /* secrets: half of the bits in one word of bits */
@@ -13,6 +14,8 @@ _Static_assert(GROUP == 32, "half of them");
 
 static void unlist(struct smem_page *page)
 {
+    if (page->link == NULL)
+        return;
     *page->link = page->next;
     if (page->next != NULL)
         page->next->link = page->link;
@@ -21,6 +24,8 @@ static void unlist(struct smem_page *page)
 
 static void list(securemem_arena *arena, struct smem_page *page)
 {
+    if (page->link != NULL || smem_slot_lacks_lock(page->region, page->slot))
+        return;
     struct smem_page **head = &arena->pages[smem_page_class(page)];
     page->next = *head;
     page->link = head;
@@ -135,8 +140,8 @@ static bool give(securemem_arena *arena, struct smem_page *page, size_t within,
     unsigned index = (unsigned)(within * class->magic >> SMEM_MAGIC_BITS);
     atomic_store_explicit(word, smem_word_of(SMEM_WORD_FREE), memory_order_relaxed);
     page->bits[index / 64] |= (uint64_t)1 << index % 64;
-    if (page->free++ == 0)
-        list(arena, page);
+    page->free++;
+    list(arena, page);
     if (page->free < smem_page_secrets(page->region, smem_page_class(page)))
         return false;
     unlist(page);
@@ -195,10 +200,10 @@ static void inherit_one(void *context, struct smem_packed packed, uint32_t word,
 void smem_packed_inherit(struct smem_region *region, uint32_t slot)
 {
     struct smem_page *page = smem_page_of(region, slot);
-    bool listed = page->free > 0;
-    if (atomic_load(&region->object.state) != SMEM_REGION_LIVE) {
-        if (listed)
-            unlist(page);
+    bool gone = atomic_load(&region->object.state) != SMEM_REGION_LIVE;
+    if (gone || smem_slot_lacks_lock(region, slot))
+        unlist(page);
+    if (gone) {
         page->free = 0;
         return;
     }
@@ -206,6 +211,6 @@ void smem_packed_inherit(struct smem_region *region, uint32_t slot)
                                     .zeroed = smem_slot_was_zeroed(region, slot),
                                     .canary = smem_packed_canary(&region->options) != 0};
     smem_page_each(region, slot, inherit_one, &inheriting);
-    if (!listed && page->free > 0)
+    if (page->free > 0)
         list(region->owner, page);
 }

@@ -89,8 +89,15 @@ static inline bool smem_word_is_live(uint32_t word)
     return word >= (uint32_t)SMEM_WORD_LIVE << SMEM_WORD_STATE_SHIFT;
 }
 
+/* Of one that is live and was made in this process: its page is fit for another. */
+static inline bool smem_word_is_native(uint32_t word)
+{
+    return smem_word_state(word) == SMEM_WORD_LIVE;
+}
+
 struct smem_page {
-    struct smem_page *next, **link; /* in the arena's list of its class, if any is free */
+    /* In the arena's list of its class, if any is free and a lock that is required holds. */
+    struct smem_page *next, **link;
     struct smem_region *region;
     uint32_t slot; /* of the region */
     uint16_t free;

@@ -9,6 +9,7 @@
 #include "kernel/kernel.h"
 #include "region/error.h"
 #include "region/locks.h"
+#include "region/memlock.h"
 #include "region/registry.h"
 #include "region/wipe.h"
 #include "secret/cache.h"
@@ -121,6 +122,7 @@ bool smem_secret_resize(const struct smem_place *place, size_t size, const void 
     struct smem_packed packed = place->packed;
     unsigned class = smem_packed_class(place->region, place->slot);
     if (packed_class(arena, size, smem_place_align_log2(place)) != class ||
+        smem_slot_lacks_lock(place->region, place->slot) || /* new bytes would, too */
         smem_door_reach(place->region, place->slot) != 0)
         return false;
     if (!smem_packed_resize(packed, class, size,
@@ -146,7 +148,10 @@ static void end_packed(struct smem_place place, const void **broken)
     smem_clear(packed.secret, stride);
     if (!smem_packed_is_last(place.region, place.slot))
         (void)smem_door_shut(place.region, place.slot); /* refused, it is reported so */
-    smem_cache_give(place.region->owner, class, packed);
+    if (smem_slot_lacks_lock(place.region, place.slot))
+        smem_packed_give(place.region->owner, &packed.secret, &packed.word, 1);
+    else
+        smem_cache_give(place.region->owner, class, packed);
 }
 
 void smem_secret_end(struct smem_place place, const void **broken)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* A child that may not lock what it inherits: kept secrets are wiped there, and told. */
 #include <errno.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "unit/truth.h"
@@ -12,7 +13,7 @@ struct plan {
     securemem_guard_kind kind;
     securemem_access rest;
     securemem_inheritance expected;
-    char *secret;
+    char *secret, *other, *third;
     securemem_arena *arena;
 };
 
@@ -142,6 +143,89 @@ static void a_preferred_lock_that_the_child_cannot_have_is_told(void **state)
     CHILD_PASSES(prefer_then_fork, NULL);
 }
 
+#define ENOUGH ((size_t)1 << 20)
+#define SMALL  32
+#define MANY   100 /* more than a thread caches */
+
+static void may_lock(bool allowed)
+{
+    struct rlimit limit;
+    NEED(getrlimit(RLIMIT_MEMLOCK, &limit) == 0);
+    limit.rlim_cur = allowed ? ENOUGH : 0;
+    NEED(setrlimit(RLIMIT_MEMLOCK, &limit) == 0);
+}
+
+static bool is_locked(const void *address)
+{
+    struct view view;
+    return view_at(address, &view) && view_has(&view, "lo");
+}
+
+static void need_refusals(const struct plan *p)
+{
+    errno = 0;
+    NEED(securemem_arena_alloc(p->arena, SMALL) == NULL && errno == EPERM);
+    errno = 0;
+    NEED(securemem_realloc(p->secret, SMALL - 1) == NULL && errno == EPERM);
+}
+
+/* Neither what is free on a page whose lock was refused, nor what is freed there. */
+static int child_packs_without_locks(void *argument)
+{
+    struct plan *p = argument;
+    NEED(!is_locked(p->secret));
+    need_refusals(p);
+    securemem_free(p->other);
+    need_refusals(p);
+    may_lock(true);
+    char *secret = securemem_arena_alloc(p->arena, SMALL);
+    NEED(secret != NULL && is_locked(secret));
+    securemem_free(p->third); /* now that there is a cache */
+    for (int i = 0; i < MANY; i++) {
+        char *more = securemem_arena_alloc(p->arena, SMALL);
+        NEED(more != NULL && is_locked(more));
+    }
+    char *moved = securemem_realloc(p->secret, SMALL - 1);
+    NEED(moved != NULL && moved != p->secret && is_locked(moved));
+    securemem_free(moved);
+    securemem_free(secret);
+    NEED(securemem_arena_check(p->arena) == 0);
+    securemem_arena_destroy(p->arena);
+    NEED(view_locked_bytes() == 0);
+    return 0;
+}
+
+static int pack_then_fork(void *argument)
+{
+    struct plan *p = argument;
+    if (!child_become_ordinary(ENOUGH))
+        return SKIP_EXIT;
+    p->arena = securemem_arena_create(&(securemem_arena_options){
+        .placement = SECUREMEM_PACKED, .fork = p->fork, .idle = SIZE_MAX});
+    NEED(p->arena != NULL);
+    p->secret = securemem_arena_alloc(p->arena, SMALL);
+    p->other = securemem_arena_alloc(p->arena, SMALL);
+    p->third = securemem_arena_alloc(p->arena, SMALL);
+    NEED(p->secret != NULL && p->other != NULL && p->third != NULL);
+    NEED(is_locked(p->secret));
+    may_lock(false);
+    struct child_end end;
+    child_run(child_packs_without_locks, p, &end);
+    fputs(end.errors, stderr);
+    NEED(end.exit_code == 0);
+    return 0;
+}
+
+static void a_page_that_cannot_be_locked_gives_no_packed_secret(void **state)
+{
+    (void)state;
+    for (int fork = SECUREMEM_FORK_WIPE; fork <= SECUREMEM_FORK_KEEP; fork++) {
+        struct plan plan = {.fork = (securemem_fork)fork};
+        if (fork != SECUREMEM_FORK_DROP)
+            CHILD_PASSES(pack_then_fork, &plan);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +233,7 @@ int main(void)
         cmocka_unit_test(a_wiped_secret_that_cannot_be_locked_says_so),
         cmocka_unit_test(ordinary_memory_that_cannot_be_locked_says_so),
         cmocka_unit_test(a_preferred_lock_that_the_child_cannot_have_is_told),
+        cmocka_unit_test(a_page_that_cannot_be_locked_gives_no_packed_secret),
     };
     return RUN_GROUP(tests);
 }
