@@ -11,6 +11,7 @@
 #include "region/fork.h"
 #include "region/thread_key.h"
 #include "secret/arena.h"
+#include "secret/misuse.h"
 #include "secret/thread_local.h"
 
 static struct smem_pool threads = {.object_size = sizeof(struct smem_stacks),
@@ -205,9 +206,11 @@ void smem_stacks_pop(struct smem_stacks *stacks)
     stacks->spare = stack;
     if (spare == NULL)
         return;
+    smem_misuse_hold();
     smem_error_hold();
     end_stack(spare);
     smem_error_resume();
+    smem_misuse_resume();
 }
 
 void smem_stacks_abandon(struct smem_stacks *stacks, const char *address)

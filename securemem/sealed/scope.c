@@ -8,6 +8,7 @@
 #include "region/fork.h"
 #include "region/locks.h"
 #include "sealed/box.h"
+#include "secret/misuse.h"
 
 /* With the stripe held: the first scope. */
 static int open_first(const char *operation, securemem_sealed *sealed, uint32_t written)
@@ -42,10 +43,12 @@ static int open_locked(const char *operation, securemem_sealed *sealed, uint32_t
 
 static int open_slowly(const char *operation, securemem_sealed *sealed, uint32_t written)
 {
+    smem_misuse_hold();
     smem_lock_sealed(sealed->stripe);
     int result = open_locked(operation, sealed, written);
     smem_unlock_sealed(sealed->stripe);
     smem_box_advance();
+    smem_misuse_resume();
     return result;
 }
 
@@ -126,7 +129,12 @@ static int close_slowly(securemem_sealed *sealed)
 
 static int close_scope(securemem_sealed *sealed)
 {
-    return smem_scopes_leave(&sealed->scopes) ? 0 : close_slowly(sealed);
+    if (smem_scopes_leave(&sealed->scopes))
+        return 0;
+    smem_misuse_hold();
+    int result = close_slowly(sealed);
+    smem_misuse_resume();
+    return result;
 }
 
 void *securemem_sealed_open(securemem_sealed *sealed, securemem_access access)

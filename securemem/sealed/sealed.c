@@ -76,22 +76,25 @@ securemem_sealed *securemem_seal(const void *secret, size_t size, unsigned flags
             smem_error_own(operation, ENOMEM,
                            "no memory for the ciphertext; free memory, or raise "
                            "the memory limit of the process or its control group"));
+    smem_misuse_hold();
     int result = fill(box, secret);
-    if (result != 0) {
+    if (result == 0)
+        smem_box_leave(box);
+    else
         smem_box_end(box);
-        return refuse(result);
-    }
-    smem_box_leave(box);
     smem_box_advance();
-    return box;
+    smem_misuse_resume();
+    return result == 0 ? box : refuse(result);
 }
 
 static int unseal(const char *operation, securemem_sealed *sealed, void *secret)
 {
+    smem_misuse_hold();
     smem_box_enter(sealed);
     int result = smem_box_unlock(operation, sealed, secret);
     smem_box_leave(sealed);
     smem_box_advance();
+    smem_misuse_resume();
     return result;
 }
 
@@ -140,11 +143,13 @@ int securemem_sealed_rotate(void)
 {
     smem_fork_check();
     int result = 0;
+    smem_misuse_hold();
     for (unsigned class = 0; class < SMEM_SEAL_CLASSES; class ++) {
         int rotated = smem_key_rotate(class);
         if (rotated != 0)
             result = rotated;
     }
+    smem_misuse_resume();
     return result;
 }
 
@@ -164,11 +169,13 @@ void securemem_sealed_free(securemem_sealed *sealed)
         return;
     }
     int saved_errno = errno;
+    smem_misuse_hold();
     smem_lock_sealed(sealed->stripe);
     detach(sealed);
     smem_unlock_sealed(sealed->stripe);
     securemem_free(sealed->opened);
     smem_box_end(sealed);
     smem_box_advance();
+    smem_misuse_resume();
     errno = saved_errno;
 }

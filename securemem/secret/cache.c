@@ -164,6 +164,7 @@ void smem_cache_prepare(securemem_arena *arena)
 {
     if (smem_arena_is_live(arena) && smem_door_is_there(&arena->door))
         return;
+    smem_misuse_hold();
     smem_error_hold();
     struct smem_thread *thread =
         smem_thread_self != NULL ? smem_thread_self : begin_thread();
@@ -176,6 +177,7 @@ void smem_cache_prepare(securemem_arena *arena)
             leave(*cache);
     }
     smem_error_resume();
+    smem_misuse_resume();
 }
 
 static void lend(securemem_arena *arena, struct smem_cache *cache)

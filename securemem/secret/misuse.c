@@ -8,6 +8,7 @@
 #include "kernel/kernel.h"
 #include "region/line.h"
 #include "region/wipe.h"
+#include "secret/thread_local.h"
 
 #define STANDARD_ERROR 2
 #define PREFIX         "securemem: "
@@ -16,6 +17,9 @@
 static atomic_uint changes;
 static _Atomic(securemem_misuse_handler) handler;
 static _Atomic(void *) handler_user;
+
+static SMEM_THREAD_LOCAL unsigned holds;
+static SMEM_THREAD_LOCAL const void *waiting;
 
 void securemem_set_misuse_handler(securemem_misuse_handler new_handler, void *user)
 {
@@ -82,6 +86,20 @@ __attribute__((noreturn)) static void stop(struct smem_line *line)
     abort();
 }
 
+void smem_misuse_hold(void)
+{
+    holds++;
+}
+
+void smem_misuse_resume(void)
+{
+    const void *broken = waiting;
+    if (--holds > 0 || broken == NULL)
+        return;
+    waiting = NULL;
+    smem_misuse(SECUREMEM_MISUSE_CANARY, broken);
+}
+
 void smem_misuse(securemem_misuse_kind kind, const void *pointer)
 {
     struct smem_line line;
@@ -90,6 +108,10 @@ void smem_misuse(securemem_misuse_kind kind, const void *pointer)
     securemem_misuse_handler call = get_handler(&user);
     if (call == NULL)
         stop(&line);
+    if (holds > 0 && kind == SECUREMEM_MISUSE_CANARY) {
+        waiting = waiting == NULL ? pointer : waiting;
+        return;
+    }
     securemem_misuse misuse = {
         .kind = kind, .pointer = pointer, .message = line.text + strlen(PREFIX)};
     call(&misuse, user);

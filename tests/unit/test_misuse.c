@@ -2,6 +2,8 @@
 /* Errors of the caller, told to a handler of the program's. test_abort.c has none. */
 #include <errno.h>
 #include <setjmp.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "unit/unit.h"
 
@@ -275,6 +277,85 @@ static void a_handler_may_leave_by_longjmp(void **state)
     securemem_free(secret);
 }
 
+static jmp_buf back;
+static bool jumps;
+
+/* What misuse.h allows: no lock is held, and nothing waits for its return. */
+static void fork_or_jump(const securemem_misuse *misuse, void *user)
+{
+    (void)misuse;
+    unsigned *calls = user;
+    ++*calls;
+    if (jumps)
+        longjmp(back, 1);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(0);
+    NEED(child > 0 && waitpid(child, NULL, 0) == child);
+}
+
+#define ARENAS 8 /* one of them at least is cached where another is */
+
+/* A broken canary that is found when the slot leaves this thread's cache. */
+static void break_cached_ones(void)
+{
+    for (size_t i = 0; i < ARENAS; i++) {
+        securemem_arena *arena = arena_with_idle(SIZE_MAX);
+        securemem_free(
+            securemem_arena_alloc(arena, 32)); /* the slot is cached from now */
+        char *secret = securemem_arena_alloc(arena, 32);
+        NEED(secret != NULL);
+        secret[-1000] ^= 1;
+        securemem_free(secret);
+    }
+}
+
+static int meet_broken_ones_while_sealing(void *argument)
+{
+    static unsigned calls;
+    jumps = *(bool *)argument;
+    securemem_sealed *sealed = securemem_seal("secret", 7, 0);
+    NEED(sealed != NULL);
+    securemem_set_misuse_handler(fork_or_jump, &calls);
+    break_cached_ones();
+    alarm(20);
+    if (setjmp(back) == 0)
+        NEED(securemem_sealed_open(sealed, SECUREMEM_READ) != NULL);
+    NEED(calls == 1);
+    NEED(setjmp(back) != 0 || securemem_sealed_close(sealed) == 0); /* no lock is held */
+    NEED(securemem_sealed_rotate() == 0);
+    securemem_sealed_free(sealed);
+    return 0;
+}
+
+static int be_refused_after_a_jump(void *argument)
+{
+    static unsigned calls;
+    (void)argument;
+    jumps = true;
+    securemem_set_misuse_handler(fork_or_jump, &calls);
+    break_cached_ones();
+    for (size_t i = 0; i < ARENAS; i++) {
+        securemem_arena *arena = arena_with_idle(SIZE_MAX);
+        if (setjmp(back) == 0)
+            (void)!securemem_arena_alloc(arena, 32);
+    }
+    NEED(calls > 0);
+    NEED(securemem_set_access(&calls, SECUREMEM_READ) == -EINVAL);
+    NEED(securemem_last_error()->code == EINVAL);
+    return 0;
+}
+
+static void a_handler_may_fork_or_jump_whatever_met_the_broken_canary(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        bool jump = i == 1;
+        CHILD_PASSES(meet_broken_ones_while_sealing, &jump);
+    }
+    CHILD_PASSES(be_refused_after_a_jump, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,6 +373,7 @@ int main(void)
             a_broken_canary_is_seen_at_the_end_of_the_arena_and_by_realloc, set_handler),
         cmocka_unit_test_setup(null_is_nothing_and_errno_is_kept, set_handler),
         cmocka_unit_test_setup(a_handler_may_leave_by_longjmp, set_handler),
+        cmocka_unit_test(a_handler_may_fork_or_jump_whatever_met_the_broken_canary),
     };
     return RUN_GROUP(tests);
 }
