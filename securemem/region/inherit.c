@@ -32,6 +32,13 @@ bool smem_slot_was_zeroed(const struct smem_region *region, uint32_t slot)
     return s->kept_wiped || smem_region_inheritance(region) == SMEM_INHERITS_ZEROS;
 }
 
+bool smem_slot_is_zeroed_here(const struct smem_region *region, uint32_t slot)
+{
+    const struct smem_slot *s = &region->slots[slot];
+    return smem_slot_was_zeroed(region, slot) &&
+           (!s->kept_wiped || s->wiped_in == smem_epoch());
+}
+
 static bool is_live(const struct smem_region *region, uint32_t slot)
 {
     enum smem_slot_state state = smem_slot_state(region, slot);
@@ -76,6 +83,7 @@ static void give_up(struct smem_region *region, uint32_t slot, int refused)
             atomic_store(&s->access, SMEM_ACCESS_WRITE);
     }
     s->kept_wiped = true;
+    s->wiped_in = smem_epoch();
 }
 
 static void give_up_all(struct smem_region *region, uint32_t first, uint32_t end,

@@ -23,4 +23,7 @@ enum smem_inheritance smem_region_inheritance(const struct smem_region *region);
 /* Whether a fork replaced the slot's pages, canaries included, by zeros. */
 bool smem_slot_was_zeroed(const struct smem_region *region, uint32_t slot);
 
+/* The same, where it was by the fork that made this process, and not an earlier one. */
+bool smem_slot_is_zeroed_here(const struct smem_region *region, uint32_t slot);
+
 #endif

@@ -74,6 +74,7 @@ struct smem_slot {
     uint8_t lock_refused; /* errno; 0: not refused, or not asked for */
     bool locked : 1;
     bool kept_wiped : 1;     /* inherited under FORK_KEEP, but wiped for want of a lock */
+    uint32_t wiped_in;       /* the epoch of the process in which that was */
     struct smem_slot *below; /* in the arena's depot, while it is there, with its page */
     char *page;
 };

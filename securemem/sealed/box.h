@@ -34,7 +34,8 @@ struct securemem_sealed {
     uint64_t mark; /* tells it from other memory */
     struct securemem_sealed *next, *previous;
     struct smem_sealing_key *key;
-    void *opened; /* what scopes are open on, a secret */
+    void *opened;               /* what scopes are open on, a secret */
+    _Atomic uint32_t opened_in; /* the epoch of the process in which it was seen whole */
     _Atomic uint64_t users;
     smem_scopes scopes;
     uint32_t stripe, class;
@@ -101,7 +102,7 @@ void smem_box_give(struct securemem_sealed *box);
 int smem_box_reseal(struct securemem_sealed *box, struct smem_sealing_key *key,
                     const void *plain);
 
-/* After each call of the chapter: seals one secret anew whose key is retired. */
+/* After each call of the chapter, in its smem_misuse_hold: seals one secret anew whose key is retired. */
 void smem_box_advance(void);
 
 #endif

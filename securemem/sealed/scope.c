@@ -4,11 +4,40 @@
 #include <securemem/sealed.h>
 #include <securemem/secret.h>
 
+#include "region/epoch.h"
 #include "region/error.h"
 #include "region/fork.h"
 #include "region/locks.h"
 #include "sealed/box.h"
 #include "secret/misuse.h"
+#include "secret/place.h"
+
+/*
+ * Whether what is open was wiped in this child, whose lock on it was refused: it is asked
+ * once after each fork.
+ */
+static bool is_lost(securemem_sealed *sealed)
+{
+    uint32_t here = smem_epoch();
+    if (atomic_load_explicit(&sealed->opened_in, memory_order_relaxed) == here)
+        return false;
+    if (smem_place_is_wiped(sealed->opened))
+        return true;
+    atomic_store_explicit(&sealed->opened_in, here, memory_order_relaxed);
+    return false;
+}
+
+/* 0, or -ENOKEY, recorded, where zeros are all that scopes are open on. */
+static int need_contents(const char *operation, securemem_sealed *sealed)
+{
+    int result = smem_box_need_key(operation, sealed);
+    if (result != 0 || !is_lost(sealed))
+        return result;
+    return smem_error_own(
+        operation, ENOKEY,
+        "what is open of it was wiped in this child, for want of a lock "
+        "on its page; close its scopes, and open it again");
+}
 
 /* With the stripe held: the first scope. */
 static int open_first(const char *operation, securemem_sealed *sealed, uint32_t written)
@@ -22,6 +51,7 @@ static int open_first(const char *operation, securemem_sealed *sealed, uint32_t 
         return result;
     }
     sealed->opened = secret;
+    atomic_store_explicit(&sealed->opened_in, smem_epoch(), memory_order_relaxed);
     atomic_store_explicit(&sealed->scopes, 1 | written, memory_order_release);
     return 0;
 }
@@ -55,23 +85,37 @@ static int open_slowly(const char *operation, securemem_sealed *sealed, uint32_t
 /* There is no current key, and one is needed. */
 #define NEEDS_KEY 1
 
+/* Under the new key comes what was sealed, not what is open; refused, another time. */
+static int seal_unchanged(securemem_sealed *sealed, struct smem_sealing_key *key)
+{
+    if (!smem_box_claim(sealed))
+        return 0;
+    smem_error_hold();
+    if (smem_box_unlock("securemem_sealed_close", sealed, sealed->opened) == 0)
+        (void)smem_box_reseal(sealed, key, sealed->opened);
+    smem_error_resume();
+    smem_box_give(sealed);
+    return 0;
+}
+
 /* With the stripe held and the one scope CLOSING: seals what is to be sealed anew. */
 static int seal_opened(securemem_sealed *sealed, bool written,
                        struct smem_sealing_key *key)
 {
     if (!smem_key_is_whole(sealed->key))
         return 0; /* with it, what is open was wiped: lost it stays */
+    if (is_lost(sealed))
+        return 0; /* as it was sealed before */
     if (!written && (key == NULL || !atomic_load(&sealed->key->retired)))
         return 0;
     if (key == NULL)
         return NEEDS_KEY;
-    if (written)
-        smem_box_take(sealed);
-    else if (!smem_box_claim(sealed))
-        return 0; /* another time */
+    if (!written)
+        return seal_unchanged(sealed, key);
+    smem_box_take(sealed);
     int result = smem_box_reseal(sealed, key, sealed->opened);
     smem_box_give(sealed);
-    return result == SMEM_BOX_WIPED || !written ? 0 : result;
+    return result == SMEM_BOX_WIPED ? 0 : result;
 }
 
 /* With the stripe held, and the current key, if any: one scope less. */
@@ -152,7 +196,7 @@ void *securemem_sealed_open(securemem_sealed *sealed, securemem_access access)
     }
     if (result == 0) {
         /* What others have open was wiped with the key: zeros are no secret. */
-        result = smem_box_need_key(operation, sealed);
+        result = need_contents(operation, sealed);
         if (result == 0)
             return sealed->opened;
         (void)close_scope(sealed); /* without its key, nothing is sealed: not refused */

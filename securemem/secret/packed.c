@@ -208,7 +208,7 @@ void smem_packed_inherit(struct smem_region *region, uint32_t slot)
         return;
     }
     struct inheriting inheriting = {.page = page,
-                                    .zeroed = smem_slot_was_zeroed(region, slot),
+                                    .zeroed = smem_slot_is_zeroed_here(region, slot),
                                     .canary = smem_packed_canary(&region->options) != 0};
     smem_page_each(region, slot, inherit_one, &inheriting);
     if (page->free > 0)

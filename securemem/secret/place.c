@@ -3,6 +3,7 @@
 
 #include "region/error.h"
 #include "region/fork.h"
+#include "region/inherit.h"
 #include "region/locks.h"
 #include "region/registry.h"
 
@@ -76,4 +77,14 @@ int smem_place_need(const char *operation, const void *pointer, struct smem_plac
         break;
     }
     return smem_error_argument(operation, "the pointer is not a secret of this library");
+}
+
+bool smem_place_is_wiped(const void *secret)
+{
+    struct smem_place place;
+    if (smem_place_acquire(secret, &place) != SMEM_FOUND)
+        return true; /* nor is it there */
+    bool wiped = smem_slot_is_zeroed_here(place.region, place.slot);
+    smem_place_release(&place);
+    return wiped;
 }

@@ -117,7 +117,8 @@ static securemem_inheritance inheritance_of(const struct smem_place *place)
     case SMEM_INHERITS_SECRETS:
         break;
     }
-    return region->slots[place->slot].kept_wiped ? SECUREMEM_KEPT_WIPED : SECUREMEM_KEPT;
+    return smem_slot_is_zeroed_here(region, place->slot) ? SECUREMEM_KEPT_WIPED
+                                                         : SECUREMEM_KEPT;
 }
 
 static securemem_guard_kind guard_kind_of(const struct smem_region *region)

@@ -147,12 +147,17 @@ static void a_preferred_lock_that_the_child_cannot_have_is_told(void **state)
 #define SMALL  32
 #define MANY   100 /* more than a thread caches */
 
-static void may_lock(bool allowed)
+static void may_lock_bytes(size_t bytes)
 {
     struct rlimit limit;
     NEED(getrlimit(RLIMIT_MEMLOCK, &limit) == 0);
-    limit.rlim_cur = allowed ? ENOUGH : 0;
+    limit.rlim_cur = bytes;
     NEED(setrlimit(RLIMIT_MEMLOCK, &limit) == 0);
+}
+
+static void may_lock(bool allowed)
+{
+    may_lock_bytes(allowed ? ENOUGH : 0);
 }
 
 static bool is_locked(const void *address)
@@ -226,6 +231,106 @@ static void a_page_that_cannot_be_locked_gives_no_packed_secret(void **state)
     }
 }
 
+/* What is open takes three pages, its sealing key one. */
+#define OPENED 12288
+
+static int child_without_what_was_open(void *argument)
+{
+    static char into[OPENED];
+    securemem_sealed *sealed = argument;
+    NEED(securemem_unseal_into(sealed, into, OPENED) == 0);
+    NEED(strcmp(into, "correct") == 0); /* the key is here, and locked */
+    for (int i = 0; i < 2; i++) {
+        errno = 0;
+        NEED(securemem_sealed_open(sealed, SECUREMEM_WRITE) == NULL && errno == ENOKEY);
+        NEED(strstr(securemem_last_error()->message, "in this child") != NULL);
+    }
+    NEED(securemem_sealed_close(sealed) == 0);
+    into[0] = 0;
+    NEED(securemem_unseal_into(sealed, into, OPENED) == 0);
+    NEED(strcmp(into, "correct") == 0); /* zeros were not sealed over it */
+    may_lock(true);
+    char *again = securemem_sealed_open(sealed, SECUREMEM_READ);
+    NEED(again != NULL && strcmp(again, "correct") == 0 && is_locked(again));
+    NEED(securemem_sealed_close(sealed) == 0);
+    return 0;
+}
+
+static int open_then_fork(void *unused)
+{
+    (void)unused;
+    static char bytes[OPENED] = "correct";
+    if (!child_become_ordinary(ENOUGH))
+        return SKIP_EXIT;
+    securemem_sealed *sealed = securemem_seal(bytes, OPENED, SECUREMEM_SEAL_KEEP);
+    NEED(sealed != NULL && securemem_sealed_open(sealed, SECUREMEM_WRITE) != NULL);
+    may_lock_bytes(OPENED);
+    struct child_end end;
+    child_run(child_without_what_was_open, sealed, &end);
+    fputs(end.errors, stderr);
+    NEED(end.exit_code == 0);
+    return 0;
+}
+
+static void what_was_open_of_a_sealed_one_and_wiped_is_not_sealed(void **state)
+{
+    (void)state;
+    if (view_page_size() * 3 != OPENED)
+        SKIP("pages are not of 4 KiB");
+    CHILD_PASSES(open_then_fork, NULL);
+}
+
+static int grandchild_keeps_the_childs(void *argument)
+{
+    securemem_protection report;
+    NEED(strcmp(argument, "of the child") == 0);
+    NEED(securemem_protection(argument, &report) == 0);
+    NEED(report.inheritance == SECUREMEM_KEPT && report.lock.holds == 1);
+    return 0;
+}
+
+static int child_writes_again(void *argument)
+{
+    securemem_protection report;
+    struct child_end end;
+    NEED(securemem_protection(argument, &report) == 0);
+    NEED(report.inheritance == SECUREMEM_KEPT_WIPED);
+    strcpy(argument, "of the child");
+    may_lock(true);
+    child_run(grandchild_keeps_the_childs, argument, &end);
+    fputs(end.errors, stderr);
+    NEED(end.exit_code == 0);
+    securemem_free(argument);
+    return 0;
+}
+
+static int fork_twice(void *argument)
+{
+    if (!child_become_ordinary(ENOUGH))
+        return SKIP_EXIT;
+    char *secret =
+        securemem_arena_alloc(securemem_arena_create(&(securemem_arena_options){
+                                  .fork = SECUREMEM_FORK_KEEP,
+                                  .placement = *(const securemem_placement *)argument}),
+                              SMALL);
+    NEED(secret != NULL);
+    may_lock(false);
+    struct child_end end;
+    child_run(child_writes_again, secret, &end);
+    fputs(end.errors, stderr);
+    NEED(end.exit_code == 0);
+    return 0;
+}
+
+static void a_grandchild_is_told_of_its_own_fork(void **state)
+{
+    (void)state;
+    for (int placement = SECUREMEM_GUARDED; placement <= SECUREMEM_PACKED; placement++) {
+        securemem_placement which = (securemem_placement)placement;
+        CHILD_PASSES(fork_twice, &which);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -234,6 +339,8 @@ int main(void)
         cmocka_unit_test(ordinary_memory_that_cannot_be_locked_says_so),
         cmocka_unit_test(a_preferred_lock_that_the_child_cannot_have_is_told),
         cmocka_unit_test(a_page_that_cannot_be_locked_gives_no_packed_secret),
+        cmocka_unit_test(what_was_open_of_a_sealed_one_and_wiped_is_not_sealed),
+        cmocka_unit_test(a_grandchild_is_told_of_its_own_fork),
     };
     return RUN_GROUP(tests);
 }

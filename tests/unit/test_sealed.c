@@ -248,6 +248,14 @@ static void what_was_written_is_sealed_and_else_dropped(void **state)
     assert_int_equal(securemem_sealed_close(sealed), 0);
     assert_int_equal(securemem_unseal_into(sealed, into, sizeof into), 0);
     assert_string_equal((char *)into, "Written");
+
+    open = securemem_sealed_open(sealed, SECUREMEM_READ);
+    open[0] = 'X';
+    assert_int_equal(securemem_sealed_rotate(), 0); /* closing seals it anew, unchanged */
+    assert_int_equal(securemem_sealed_close(sealed), 0);
+    assert_int_equal(smem_key_pending(), 0);
+    assert_int_equal(securemem_unseal_into(sealed, into, sizeof into), 0);
+    assert_string_equal((char *)into, "Written");
     securemem_sealed_free(sealed);
 }
 
