@@ -107,6 +107,10 @@ void smem_alternate_leave(struct smem_stacks *stacks)
         return;
     (void)restore(stacks); /* refused, it is tried again by the next call */
     wipe(stacks);
+    if (stacks->aged && !stacks->lent) {
+        smem_alternate_give(stacks);
+        stacks->aged = false;
+    }
 }
 
 void smem_alternate_end(struct smem_stacks *stacks)

@@ -73,7 +73,8 @@ static void end_thread(void *object)
 
 /*
  * Threads of the parent are not in its child, but for the one whose stack it stands on; nor
- * is a lock that a spare one may need.
+ * is a lock that a spare one may need, or the alternate one: where a call stands on that, it
+ * ends with the call.
  */
 static void inherit_thread(void *object, void *context)
 {
@@ -87,6 +88,10 @@ static void inherit_thread(void *object, void *context)
         return;
     }
     end_spare(stacks);
+    if (stacks->lent)
+        stacks->aged = true;
+    else
+        smem_alternate_give(stacks);
 }
 
 static void inherit(void)

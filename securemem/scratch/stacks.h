@@ -30,7 +30,7 @@ struct smem_stacks {
     struct smem_stack *inner, *spare;
     char *alternate;
     size_t alternate_size;
-    bool lent;
+    bool lent, aged; /* aged: lent when the process was forked; it may have no lock */
     struct smem_alternate before; /* the program's, while lent */
 };
 

@@ -154,6 +154,79 @@ static void a_child_that_is_refused_the_lock_ends(void **state)
 /* Threads come, grow, nest and go while another forks: each child ends what it finds. */
 static atomic_bool stop;
 
+/* Handlers with SA_ONSTACK find a locked stack, in the call that was forked and later. */
+static void look_at_alternate(void *argument)
+{
+    stack_t stack;
+    NEED(sigaltstack(NULL, &stack) == 0 && (stack.ss_flags & SS_DISABLE) == 0);
+    need_locked(stack.ss_sp);
+    if (argument == NULL)
+        return;
+    pid_t pid = fork();
+    if (pid > 0) {
+        NEED(wait_for(pid) == 0);
+    } else {
+        struct rlimit none = {0};
+        NEED(sigaltstack(NULL, &stack) == 0);
+        need_locked(stack.ss_sp); /* anew */
+        NEED(setrlimit(RLIMIT_MEMLOCK, &none) == 0);
+        *(bool *)argument = true;
+    }
+}
+
+static int refuse_alternate(void *argument)
+{
+    static char own[1 << 16];
+    const stack_t stack = {.ss_sp = own, .ss_size = sizeof own};
+    bool within = *(bool *)argument, forked = false;
+    if (!child_become_ordinary((uint64_t)1 << 20))
+        return SKIP_EXIT;
+    NEED(sigaltstack(&stack, NULL) == 0);
+    NEED(securemem_scratch_call(look_at_alternate, within ? &forked : NULL, 0) == 0);
+    if (within && !forked)
+        return 0;
+    struct rlimit few = {8192, 1 << 20};
+    if (!within) {
+        NEED(setrlimit(RLIMIT_MEMLOCK, &few) == 0);
+        pid_t pid = fork();
+        if (pid > 0) {
+            NEED(wait_for(pid) == 0);
+            return 0;
+        }
+    }
+    /* What the parent had is not taken for locked. */
+    NEED(securemem_scratch_call(look_at_alternate, NULL, 4096) < 0);
+    if (within)
+        _exit(0);
+    few.rlim_cur = few.rlim_max;
+    NEED(setrlimit(RLIMIT_MEMLOCK, &few) == 0);
+    NEED(securemem_scratch_call(look_at_alternate, NULL, 4096) == 0);
+    return 0;
+}
+
+static void note_thread(void *argument)
+{
+    *(pthread_t *)argument = pthread_self();
+}
+
+static bool runs_in_a_thread(void)
+{
+    pthread_t ran_in;
+    assert_int_equal(securemem_scratch_call(note_thread, &ran_in, 0), 0);
+    return !pthread_equal(ran_in, pthread_self());
+}
+
+static void a_child_locks_the_alternate_stack_anew_or_is_refused(void **state)
+{
+    (void)state;
+    if (runs_in_a_thread())
+        SKIP("a new thread has no alternate stack");
+    for (int i = 0; i < 2; i++) {
+        bool within = i == 1;
+        CHILD_PASSES(refuse_alternate, &within);
+    }
+}
+
 static void nest(void *argument)
 {
     size_t *left = argument;
@@ -201,6 +274,7 @@ int main(void)
         cmocka_unit_test(a_child_goes_on_on_its_stack_which_is_locked_anew),
         cmocka_unit_test(a_child_has_no_stack_of_other_threads),
         cmocka_unit_test(a_child_that_is_refused_the_lock_ends),
+        cmocka_unit_test(a_child_locks_the_alternate_stack_anew_or_is_refused),
         cmocka_unit_test(forks_beside_busy_threads_find_nothing_half_done),
     };
     return RUN_GROUP(tests);
