@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "kernel/kernel.h"
+#include "kernel/procfs.h"
 #include "region/epoch.h"
 #include "region/error.h"
 #include "region/locks.h"
@@ -95,11 +96,31 @@ static int unlock(uintptr_t start, uintptr_t end)
     return result;
 }
 
+static bool is_page_locked(uintptr_t page)
+{
+    return smem_kernel_is_locked(pointer_to(page), smem_kernel_page_size()) == 1;
+}
+
+struct stretch {
+    uintptr_t start, end;
+};
+
+/* 1 where it is a mapping of the stretch without a lock, which the kernel gives or not. */
+static int lacks_lock(const struct smem_proc_map *map, void *context)
+{
+    const struct stretch *stretch = context;
+    if (map->end <= stretch->start || map->start >= stretch->end)
+        return 0;
+    return !is_page_locked(map->start > stretch->start ? map->start : stretch->start);
+}
+
+/* Without /proc, its ends are asked alone. */
 static bool is_locked(uintptr_t start, uintptr_t end)
 {
-    size_t page = smem_kernel_page_size();
-    return smem_kernel_is_locked(pointer_to(start), page) == 1 &&
-           smem_kernel_is_locked(pointer_to(end - page), page) == 1;
+    struct stretch stretch = {start, end};
+    return is_page_locked(start) && is_page_locked(end - smem_kernel_page_size()) &&
+           (end - start <= 2 * smem_kernel_page_size() ||
+            smem_proc_each_map(lacks_lock, &stretch) <= 0);
 }
 
 static int refuse_lock(uintptr_t start, uintptr_t end, int result)

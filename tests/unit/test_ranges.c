@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Locks on memory that is not the library's, held against smaps. */
 #include <errno.h>
+#include <linux/perf_event.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
@@ -324,6 +325,35 @@ static void memory_that_the_kernel_does_not_lock_is_refused(void **state)
     smem_range_check();
 }
 
+/* A ring of perf_event_open(2), such memory too, between pages that can be locked. */
+static void nor_is_it_between_what_is_locked(void **state)
+{
+    (void)state;
+    struct perf_event_attr event = {.type = PERF_TYPE_SOFTWARE,
+                                    .size = sizeof event,
+                                    .config = PERF_COUNT_SW_PAGE_FAULTS,
+                                    .exclude_kernel = 1};
+    int descriptor = (int)syscall(SYS_perf_event_open, &event, 0, -1, -1, 0);
+    if (descriptor < 0)
+        SKIP("perf_event_open is refused here");
+    size_t before = view_locked_bytes();
+    char *memory = map(4);
+    void *ring = mmap(memory + page, 2 * page, PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_FIXED, descriptor, 0);
+    close(descriptor);
+    if (ring == MAP_FAILED) {
+        munmap(memory, 4 * page);
+        SKIP("no ring may be mapped here");
+    }
+    assert_int_equal(securemem_lock_range(memory, 4 * page), -ENOTSUP);
+    assert_false(is_locked(memory) || is_locked(memory + 3 * page));
+    assert_int_equal(view_locked_bytes(), before);
+    assert_int_equal(securemem_lock_range(memory + 3 * page, page), 0);
+    assert_int_equal(securemem_unlock_range(memory + 3 * page, page), 0);
+    smem_range_check();
+    munmap(memory, 4 * page);
+}
+
 int main(void)
 {
     page = view_page_size();
@@ -337,6 +367,7 @@ int main(void)
         cmocka_unit_test(a_child_has_no_ranges_and_takes_none_from_its_parent),
         cmocka_unit_test(a_limit_is_named_and_nothing_stays_locked),
         cmocka_unit_test(memory_that_the_kernel_does_not_lock_is_refused),
+        cmocka_unit_test(nor_is_it_between_what_is_locked),
     };
     return RUN_GROUP(tests);
 }
