@@ -184,7 +184,8 @@ static void lend(securemem_arena *arena, struct smem_cache *cache)
 {
     size_t idle = arena->options.idle;
     size_t left = idle > arena->lent_bytes ? idle - arena->lent_bytes : 0;
-    size_t room = left / cache->page;
+    /* What is reserved is for all threads: nobody keeps pages to himself. */
+    size_t room = arena->reserved_bytes > 0 ? 0 : left / cache->page;
     cache->guarded.room = room > SMEM_GUARDED_MOST ? SMEM_GUARDED_MOST : (uint32_t)room;
     arena->lent_bytes += cache->guarded.room * cache->page;
 }

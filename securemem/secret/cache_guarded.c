@@ -112,6 +112,10 @@ void smem_cache_fill_guarded(securemem_arena *arena)
     uint32_t slot;
     while (bin->count < bin->room / 2 &&
            smem_arena_take_idle_page(arena, &region, &slot) == 0) {
+        if (smem_arena_falls_short(region, slot)) { /* another may have what it lacks */
+            smem_arena_give_slot(arena, region, slot);
+            break;
+        }
         smem_canary_write(region, slot); /* of size 0: everywhere */
         smem_cache_put_guarded(cache, &region->slots[slot], smem_slot_data(region, slot));
     }

@@ -60,7 +60,7 @@ int securemem_arena_reserve(securemem_arena *arena, size_t bytes)
     if (!smem_arena_acquire(arena))
         return smem_error_argument("securemem_arena_reserve", "it is not a live arena");
     const void *broken = NULL;
-    smem_cache_empty_depot(arena, &broken); /* what is there is idle */
+    smem_cache_recall(arena, &broken); /* idle, too; and threads give back what they have */
     int result = smem_arena_reserve(arena, bytes);
     smem_arena_release(arena);
     if (broken != NULL)

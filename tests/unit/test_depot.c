@@ -121,6 +121,44 @@ static void it_stands_in_nobodys_way(void **state)
     securemem_arena_destroy(many.arena);
 }
 
+static void *take_fifteen(void *argument)
+{
+    securemem_arena *arena = argument;
+    void *secrets[15];
+    for (size_t i = 0; i < COUNT(secrets); i++)
+        NEED((secrets[i] = securemem_arena_alloc(arena, 32)) != NULL);
+    for (size_t i = 0; i < COUNT(secrets); i++)
+        securemem_free(secrets[i]);
+    return NULL;
+}
+
+/* What a thread freed, or would keep for its next ones, is not taken out of it. */
+static void what_is_reserved_is_there_for_every_thread(void **state)
+{
+    (void)state;
+    size_t page = view_page_size();
+    struct many many = many_of(SECUREMEM_GUARDS_PROT_NONE, SIZE_MAX, 16 * page);
+    for (int before = 0; before < 2; before++) {
+        if (before == 1) { /* this thread has a cache, and something in it */
+            assert_int_equal(securemem_arena_trim(many.arena), 0);
+            take_fifteen(many.arena);
+        }
+        assert_int_equal(securemem_arena_reserve(many.arena, 16 * page), 0);
+        void *secret = securemem_arena_alloc(many.arena, 32);
+        assert_non_null(secret);
+        assert_int_equal(securemem_arena_remaining(many.arena), 15 * page);
+        for (int round = 0; round < 3; round++) {
+            pthread_t thread;
+            assert_int_equal(pthread_create(&thread, NULL, take_fifteen, many.arena), 0);
+            assert_int_equal(pthread_join(thread, NULL), 0);
+            take_fifteen(many.arena);
+            assert_int_equal(securemem_arena_remaining(many.arena), 15 * page);
+        }
+        securemem_free(secret);
+    }
+    securemem_arena_destroy(many.arena);
+}
+
 static size_t misuses;
 static const void *misused;
 
@@ -199,6 +237,7 @@ int main(void)
         cmocka_unit_test(what_one_thread_frees_another_is_given),
         cmocka_unit_test(no_more_stays_there_than_may_be_idle),
         cmocka_unit_test(it_stands_in_nobodys_way),
+        cmocka_unit_test(what_is_reserved_is_there_for_every_thread),
         cmocka_unit_test(what_is_overwritten_there_is_told),
         cmocka_unit_test(a_child_has_what_was_there_but_once),
     };
