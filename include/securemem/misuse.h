@@ -24,7 +24,9 @@ typedef enum securemem_misuse_kind {
     SECUREMEM_MISUSE_WRONG_ARENA = 4,  /* securemem_arena_free: it lives in another one */
     SECUREMEM_MISUSE_CANARY = 5,       /* bytes around the secret were overwritten */
     SECUREMEM_MISUSE_NOT_AN_ARENA = 6, /* destroyed already, never made, or the default */
-    SECUREMEM_MISUSE_NOT_SEALED = 7    /* what is freed is no sealed secret, or no more */
+    SECUREMEM_MISUSE_NOT_SEALED =
+        7 /* what is freed is no sealed secret, or no more: it is
+                                          seen as long as malloc(3) has its memory mapped */
 } securemem_misuse_kind;
 
 typedef struct securemem_misuse {

@@ -47,8 +47,9 @@ SECUREMEM_API SECUREMEM_USE_RESULT void *securemem_alloc_aligned(size_t size,
 
 /*
  * A secret of size bytes in the arena of the old one that begins with its contents, cut
- * or followed by zeros. The old one is wiped and freed; alignment, access and open scopes
- * go over. The pointer changes whenever the call succeeds. NULL, 0 is an allocation;
+ * or followed by zeros; what is left is wiped. Alignment, access and open scopes go over.
+ * A guarded one always moves and the old one is freed, a packed one stays where its size
+ * class is still the same: use the pointer that is returned. NULL, 0 is an allocation;
  * size 0 is not a free. NULL: EINVAL where secret is not a secret, and as
  * securemem_alloc; the old secret is then untouched.
  */

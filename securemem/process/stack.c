@@ -8,6 +8,7 @@
 #include "kernel/process.h"
 #include "kernel/stack.h"
 #include "region/error.h"
+#include "region/fork.h"
 #include "region/ranges.h"
 #include "region/thread_key.h"
 
@@ -169,6 +170,7 @@ int smem_signal_stack_end(void)
 
 int securemem_signal_stack(void)
 {
+    smem_fork_check();
     bool made;
     return smem_signal_stack_begin(&made);
 }

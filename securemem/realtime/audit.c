@@ -4,6 +4,7 @@
 
 #include "realtime/pages.h"
 #include "region/error.h"
+#include "region/fork.h"
 
 static const char operation[] = "securemem_rt_audit";
 
@@ -71,6 +72,7 @@ static int audit_process(int descriptor, securemem_rt_audit_report *report)
 
 int securemem_rt_audit(securemem_rt_audit_report *report)
 {
+    smem_fork_check();
     if (report == NULL)
         return smem_error_argument(operation, "report is NULL");
     memset(report, 0, sizeof *report);

@@ -9,6 +9,7 @@
 #include "realtime/touch.h"
 #include "region/budget.h"
 #include "region/error.h"
+#include "region/fork.h"
 #include "region/locks.h"
 #include "region/metadata.h"
 #include "region/ranges.h"
@@ -379,6 +380,7 @@ static int take_steps(struct entering *e)
 
 int securemem_rt_enter(const securemem_rt_plan *plan)
 {
+    smem_fork_check();
     struct smem_mode *mode = smem_mode_take();
     struct entering e = {.plan = plan, .mode = mode, .first = mode->entered == 0};
     if (e.first && plan != NULL)

@@ -11,6 +11,7 @@
 #include "realtime/mode.h"
 #include "region/budget.h"
 #include "region/error.h"
+#include "region/fork.h"
 #include "region/locks.h"
 #include "region/metadata.h"
 #include "region/ranges.h"
@@ -107,6 +108,7 @@ void smem_mode_restore_limit(struct smem_mode *mode)
 
 int securemem_rt_leave(void)
 {
+    smem_fork_check();
     struct smem_mode *mode = smem_mode_take();
     int result = 0;
     if (mode->entered == 0) {

@@ -7,6 +7,7 @@
 #include "kernel/procfs.h"
 #include "realtime/lock.h"
 #include "region/error.h"
+#include "region/fork.h"
 
 static smem_rt_lock lock;
 static struct smem_mode mode;
@@ -41,6 +42,7 @@ void smem_mode_publish(const struct smem_mode *changed)
 
 bool securemem_rt_active(void)
 {
+    smem_fork_check();
     return atomic_load(&entered) > 0 && atomic_load(&entered_epoch) == smem_epoch();
 }
 
@@ -94,6 +96,7 @@ int smem_mode_watch_forks(void)
 
 int securemem_rt_get_status(securemem_rt_status *out)
 {
+    smem_fork_check();
     static const char operation[] = "securemem_rt_get_status";
     if (out == NULL)
         return smem_error_argument(operation, "out is NULL");

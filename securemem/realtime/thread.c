@@ -13,6 +13,7 @@
 #include "realtime/touch.h"
 #include "realtime/witness.h"
 #include "region/error.h"
+#include "region/fork.h"
 #include "region/ranges.h"
 
 static const char operation[] = "securemem_rt_thread_create";
@@ -146,6 +147,7 @@ int securemem_rt_thread_create(securemem_rt_thread **out,
                                const securemem_rt_thread_options *given,
                                void *(*start)(void *argument), void *argument)
 {
+    smem_fork_check();
     static const securemem_rt_thread_options defaults;
     const securemem_rt_thread_options *options = given == NULL ? &defaults : given;
     if (out == NULL || start == NULL)

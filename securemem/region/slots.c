@@ -288,8 +288,8 @@ static int close_guard_region(struct smem_region *region, uint32_t slot, bool *c
     result = make_inaccessible(region, slot);
     *closed = result == 0;
     /* Refused, the slot stays unlocked and empty; whoever takes it locks it first. */
-    if (locked)
-        (void)smem_slot_lock(region, slot);
+    if (locked && smem_slot_lock(region, slot) == 0)
+        (void)populate(region, slot); /* it may be in swap by now */
     return result;
 }
 

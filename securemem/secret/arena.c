@@ -262,6 +262,7 @@ static int create(const securemem_arena_options *asked, enum smem_arena_state st
 
 securemem_arena *securemem_arena_create(const securemem_arena_options *options)
 {
+    smem_fork_check();
     static const securemem_arena_options defaults;
     securemem_arena *arena;
     retry_all_ended();

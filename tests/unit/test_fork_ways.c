@@ -163,6 +163,17 @@ static int the_first_call_is_the_budget_report(void *unused)
     return 0;
 }
 
+static int the_first_call_is_about_the_mode(void *unused)
+{
+    (void)unused;
+    NEED(view_locked_bytes() == 0);
+    NEED(!securemem_rt_active());
+    securemem_budget_report report;
+    NEED(view_locked_bytes() > 0);
+    NEED(securemem_budget(&report) == 0 && report.charged == view_locked_bytes());
+    return 0;
+}
+
 static void after_a_raw_clone_the_first_call_puts_locks_and_guards_back(void **state)
 {
     (void)state;
@@ -178,6 +189,7 @@ static void after_a_raw_clone_the_first_call_puts_locks_and_guards_back(void **s
             memset(secret, 0x81, 5000);
             assert_int_equal(clone_run(after_the_first_call_all_is_back, secret), 0);
             assert_int_equal(clone_run(the_first_call_is_the_budget_report, NULL), 0);
+            assert_int_equal(clone_run(the_first_call_is_about_the_mode, NULL), 0);
             assert_true(all_bytes_are(secret, 5000, 0x81));
             securemem_arena_destroy(arena);
         }
