@@ -95,6 +95,11 @@ typedef enum securemem_guard_kind {
 /*
  * Zero-filled: the strongest protections, no cap but the system's, nothing kept idle.
  *
+ * on_low runs in the thread that allocates, with no lock held, and may use the library;
+ * what else takes of the lock limit is seen at the arena's next allocation that a thread's
+ * cache does not serve. Idle memory of one arena is not given up for another: see
+ * securemem_arena_trim.
+ *
  * .secret_memory: whether pages come from memfd_secret(2) (Linux 5.14): out of the
  * kernel's own map of memory, so that not even root reads them by /proc/PID/mem,
  * process_vm_readv(2), ptrace(2) or a core, and gone with the process when it is killed.
@@ -139,7 +144,9 @@ typedef struct securemem_arena_options {
                                   is REQUIRED, guarded ones always have theirs */
     size_t idle; /* bytes of freed, wiped, still locked pages to keep for reuse;
                              0: each free unlocks and unmaps; SIZE_MAX: keep all */
-    size_t low;  /* bytes: on_low is called when no more than these remain; 0: never */
+    size_t low;  /* bytes, 0: never. on_low is called once when no more than these remain
+                             after an allocation of the arena, or one is refused; and
+                             again once more remained meanwhile, after a free too */
     void (*on_low)(securemem_arena *arena, size_t remaining, void *user);
     void *user;                      /* for on_low */
     securemem_policy secret_memory;  /* off by default */

@@ -12,14 +12,12 @@
 #include "kernel/kernel.h"
 #include "region/budget.h"
 
-#define MESSAGE_BYTES 384
-
 #define LOCK_REMEDY                                                                       \
     "raise it (ulimit -l, LimitMEMLOCK= in systemd, --ulimit memlock= in Docker), grant " \
     "CAP_IPC_LOCK, or trim arenas that keep memory idle"
 #define HARD_REMEDY "; its hard limit, to which the program itself may raise it, is %zu"
 
-static _Thread_local char message[MESSAGE_BYTES];
+static _Thread_local char message[SMEM_MESSAGE_BYTES];
 static _Thread_local securemem_error last;
 static _Thread_local unsigned holds; /* of smem_error_hold, which nest */
 
@@ -31,6 +29,18 @@ void smem_error_hold(void)
 void smem_error_resume(void)
 {
     holds--;
+}
+
+void smem_error_keep(struct smem_kept_error *out)
+{
+    out->error = last;
+    memcpy(out->message, message, sizeof message);
+}
+
+void smem_error_put_back(const struct smem_kept_error *kept)
+{
+    last = kept->error;
+    memcpy(message, kept->message, sizeof message);
 }
 
 const securemem_error *securemem_last_error(void)

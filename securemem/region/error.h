@@ -3,7 +3,10 @@
 #ifndef SMEM_ERROR_H
 #define SMEM_ERROR_H
 
+#include <securemem/error.h>
 #include <stddef.h>
+
+#define SMEM_MESSAGE_BYTES 384
 
 /*
  * A system call refused. Records operation (a static string), what was needed and, for
@@ -38,6 +41,15 @@ int smem_error_file(const char *operation, int code, int kernel_code, const char
  */
 void smem_error_hold(void);
 void smem_error_resume(void);
+
+/* The calling thread's record, while the program's own code runs in the midst of a refusal. */
+struct smem_kept_error {
+    securemem_error error;
+    char message[SMEM_MESSAGE_BYTES];
+};
+
+void smem_error_keep(struct smem_kept_error *out);
+void smem_error_put_back(const struct smem_kept_error *kept);
 
 /* The arena's budget is reached: -ENOMEM. */
 int smem_error_budget(size_t needed, size_t budget, size_t in_use);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "kernel/kernel.h"
 #include "region/budget.h"
 #include "region/error.h"
 #include "secret/account.h"
@@ -21,6 +22,8 @@ static size_t remaining_of(const securemem_arena *arena)
         if (limit != SIZE_MAX && left < allowance)
             allowance = left;
     }
+    if (allowance != SIZE_MAX)
+        allowance -= allowance % smem_kernel_page_size();
     return allowance > SIZE_MAX - idle ? SIZE_MAX : allowance + idle;
 }
 
@@ -35,6 +38,12 @@ struct smem_low smem_arena_low(securemem_arena *arena)
     if (!low || told)
         return (struct smem_low){0};
     return (struct smem_low){options->on_low, options->user, remaining};
+}
+
+void smem_arena_note_free(securemem_arena *arena)
+{
+    if (arena->low_told && remaining_of(arena) > arena->options.low)
+        arena->low_told = false;
 }
 
 void smem_arena_tell_low(securemem_arena *arena, struct smem_low low)
@@ -60,7 +69,8 @@ int securemem_arena_reserve(securemem_arena *arena, size_t bytes)
     if (!smem_arena_acquire(arena))
         return smem_error_argument("securemem_arena_reserve", "it is not a live arena");
     const void *broken = NULL;
-    smem_cache_recall(arena, &broken); /* idle, too; and threads give back what they have */
+    smem_cache_recall(arena,
+                      &broken); /* idle, too; and threads give back what they have */
     int result = smem_arena_reserve(arena, bytes);
     smem_arena_release(arena);
     if (broken != NULL)

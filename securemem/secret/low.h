@@ -12,8 +12,11 @@ struct smem_low {
     size_t remaining;
 };
 
-/* With the stripe held: what is due now, once until more remains again. */
+/* With the stripe held, after an allocation or its refusal: what is due now, once until more remains again. */
 struct smem_low smem_arena_low(securemem_arena *arena);
+
+/* With the stripe held, after a free. */
+void smem_arena_note_free(securemem_arena *arena);
 
 /* With no lock held. */
 void smem_arena_tell_low(securemem_arena *arena, struct smem_low low);

@@ -192,18 +192,22 @@ __attribute__((noinline)) static void *make(securemem_arena *arena, size_t size,
         return refuse(
             smem_error_argument("securemem_arena_alloc", "it is not a live arena"));
     struct smem_place place;
-    struct smem_low low = {0};
+    struct smem_low low;
     const void *broken = NULL;
     int result = smem_secret_make(arena, size, align_log2, &place, &broken);
-    if (result == 0)
-        low = smem_arena_low(arena);
+    low = smem_arena_low(arena);
     smem_arena_release(arena);
     if (broken != NULL)
         smem_misuse(SECUREMEM_MISUSE_CANARY, broken);
-    if (result != 0)
-        return refuse(result);
+    if (result == 0) {
+        smem_arena_tell_low(arena, low);
+        return smem_place_secret(&place);
+    }
+    struct smem_kept_error kept;
+    smem_error_keep(&kept);
     smem_arena_tell_low(arena, low);
-    return smem_place_secret(&place);
+    smem_error_put_back(&kept);
+    return refuse(result);
 }
 
 __attribute__((noinline)) static void *make_guarded(struct smem_cache *cache,
@@ -276,7 +280,8 @@ static void release(const securemem_arena *arena, void *secret)
         break;
     }
     unsigned stripe = smem_stripe_of(&place.region->object);
-    if (arena != NULL && place.region->owner != arena) {
+    securemem_arena *owner = place.region->owner;
+    if (arena != NULL && owner != arena) {
         smem_place_release(&place);
         smem_misuse(SECUREMEM_MISUSE_WRONG_ARENA, secret);
         return;
@@ -284,6 +289,7 @@ static void release(const securemem_arena *arena, void *secret)
     const void *broken = NULL;
     if (!smem_cache_unload_guarded(place.region, secret))
         smem_secret_end(place, &broken);
+    smem_arena_note_free(owner);
     smem_unlock_stripe(stripe); /* the region may be gone */
     if (broken != NULL)
         smem_misuse(SECUREMEM_MISUSE_CANARY, broken);

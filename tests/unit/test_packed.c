@@ -369,6 +369,69 @@ static void the_program_is_told_once_when_little_is_left(void **state)
     securemem_arena_destroy(arena);
 }
 
+static void on_low_only(securemem_arena *arena, size_t remaining, void *user)
+{
+    (void)arena;
+    (void)remaining;
+    (void)user;
+    low_calls++;
+    NEED(securemem_alloc_aligned(1, 3) == NULL); /* a refusal of its own */
+}
+
+static void it_is_told_again_once_more_remained(void **state)
+{
+    (void)state;
+    size_t page = view_page_size();
+    securemem_arena *arena =
+        arena_of((securemem_arena_options){.budget = 5 * page,
+                                           .low = 2 * page,
+                                           .guard_kind = SECUREMEM_GUARDS_PROT_NONE,
+                                           .on_low = on_low_only});
+    char *three[3];
+    low_calls = 0;
+    for (size_t i = 0; i < 3; i++)
+        assert_non_null(three[i] = securemem_arena_alloc(arena, 100));
+    assert_int_equal(low_calls, 1);
+    for (size_t round = 2; round <= 4; round++) {
+        securemem_free(three[0]); /* three pages remain */
+        assert_non_null(three[0] = securemem_arena_alloc(arena, 100));
+        assert_int_equal(low_calls, round);
+    }
+    assert_non_null(securemem_arena_alloc(arena, 100));
+    assert_int_equal(low_calls, 4);
+    securemem_arena_destroy(arena);
+}
+
+/* The limit is taken by others: the first allocation that meets it is refused. */
+static int meet_a_limit(void *unused)
+{
+    (void)unused;
+    size_t page = view_page_size();
+    if (!child_become_ordinary(16 * page))
+        return SKIP_EXIT;
+    securemem_arena *arena =
+        arena_of((securemem_arena_options){.low = 4 * page,
+                                           .guard_kind = SECUREMEM_GUARDS_PROT_NONE,
+                                           .on_low = on_low_only});
+    low_calls = 0;
+    NEED(securemem_arena_alloc(arena, 100) != NULL && low_calls == 0);
+    while (securemem_alloc(100) != NULL)
+        continue;
+    NEED(low_calls == 0);
+    for (int i = 0; i < 3; i++) {
+        NEED(securemem_arena_alloc(arena, 100) == NULL && errno == ENOMEM);
+        NEED(strstr(securemem_last_error()->message, "MEMLOCK") != NULL);
+        NEED(low_calls == 1);
+    }
+    return 0;
+}
+
+static void it_is_told_where_the_limit_is_taken_by_others(void **state)
+{
+    (void)state;
+    CHILD_PASSES(meet_a_limit, NULL);
+}
+
 static void *fill_and_end(void *argument)
 {
     for (int i = 0; i < 100; i++) {
@@ -488,6 +551,8 @@ int main(void)
         cmocka_unit_test(more_than_the_machine_has_is_refused_before_any_of_it_is_locked),
         cmocka_unit_test(a_reservation_is_locked_and_serves_when_the_limit_does_not),
         cmocka_unit_test(the_program_is_told_once_when_little_is_left),
+        cmocka_unit_test(it_is_told_again_once_more_remained),
+        cmocka_unit_test(it_is_told_where_the_limit_is_taken_by_others),
         cmocka_unit_test(what_a_thread_kept_goes_back_when_it_ends),
         cmocka_unit_test(a_child_has_what_the_policy_says),
         cmocka_unit_test(wiping_all_leaves_the_canaries),
