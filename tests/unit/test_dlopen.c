@@ -4,7 +4,7 @@
 
 #include "unit/unit.h"
 
-static const char *path = "libsecuremem.so.0";
+static const char *path;
 
 /* dlsym gives an object pointer for what is a function; POSIX has both of one size. */
 static void (*function(void *library, const char *name))(void)
