@@ -160,7 +160,8 @@ typedef struct securemem_arena_options {
  * Whether the kernel grants the protections is seen at the first allocation, but for
  * .protection_key, which is taken now. An arena a connection is a normal use: a packed one
  * with a page of secrets costs 13 system calls from here to its end, and 24 KiB of
- * bookkeeping at most stay for the next, of 16 arenas.
+ * bookkeeping at most stay for the next, of 16 arenas. Each takes a page of the lock limit
+ * for every size class in use, and six mappings (vm.max_map_count).
  * NULL: EINVAL (an option out of range), ENOMEM, EPERM, EAGAIN; with .protection_key
  * required also ENOTSUP and ENOSPC.
  */

@@ -137,7 +137,9 @@ SECUREMEM_API SECUREMEM_USE_RESULT int securemem_wipe_on_fatal_signal(unsigned s
  * A stack for signal handlers of the calling thread (sigaltstack(2)): guarded, locked, never
  * dumped, and given back when the thread ends. Without one, a thread whose stack overflowed
  * dies before anything can be wiped, and the registers of a fault are left on its ordinary
- * stack. A thread that has one keeps that. A forked child has it, but not its lock.
+ * stack. A thread that has one keeps that. A forked child has it, but not its lock. It takes
+ * 64 KiB of the lock limit and what the processor's registers need, 4 KiB or more, which
+ * securemem_budget does not count as charged.
  * 0; -ENOMEM, -EPERM: a limit, which the error names; -ENOTSUP: locks or MADV_DONTDUMP have
  * no effect here; -EAGAIN: the kernel was short of something.
  */

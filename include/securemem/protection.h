@@ -68,7 +68,8 @@ typedef struct securemem_protection {
  * NULL).
  *
  * C has one name space for types and functions, so the function has a name of its own in
- * the language; the macro and the symbol give it the one it is known by.
+ * the language; the macro and the symbol give it the one it is known by. Its address is
+ * that of securemem_protection_of.
  */
 SECUREMEM_API SECUREMEM_USE_RESULT int
 securemem_protection_of(const void *secret,

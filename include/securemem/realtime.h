@@ -32,8 +32,8 @@
  * FORK. A child inherits no lock: securemem_rt_active() is false there, and its calls work
  * as in a process that never entered. The parent pays: each of its pages that the child
  * shares is copied when it is next written, 16,384 faults for 64 MiB. posix_spawn(3) costs
- * two; declared ranges with .keep_from_children cost none. securemem_rt_status tells how
- * many forks there were.
+ * two; declared ranges with .keep_from_children cost none. securemem_rt_get_status tells
+ * how many forks there were.
  */
 #ifndef SECUREMEM_REALTIME_H
 #define SECUREMEM_REALTIME_H
@@ -206,7 +206,7 @@ securemem_rt_thread_create(securemem_rt_thread **thread,
                            const securemem_rt_thread_options *options,
                            void *(*start)(void *argument), void *argument);
 
-/* Waits for its end. result may be NULL. 0, or -EINVAL: it is none, or the caller. */
+/* Waits for its end. result may be NULL. 0, or -EINVAL: not such a thread, or the caller. */
 SECUREMEM_API int securemem_rt_thread_join(securemem_rt_thread *thread, void **result);
 
 #ifdef __cplusplus

@@ -7,7 +7,9 @@
  *                   ^ an overflow faults              begins ^
  *
  * A scratch stack is a secret of the library's (arena.h): locked, guarded, not dumped. A
- * thread keeps one between its calls, wiped, which counts against the lock limit.
+ * thread keeps one between its calls, wiped, which counts against the lock limit: whole pages
+ * of stack_size and a signal's frame, 72 KiB for the default, and as much as the thread's
+ * alternate signal stack, where it has one.
  */
 #ifndef SECUREMEM_SCRATCH_H
 #define SECUREMEM_SCRATCH_H

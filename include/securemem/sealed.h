@@ -5,7 +5,8 @@
  * memory than one.
  *
  *      securemem_sealed *idle = securemem_seal(key, 32, 0);
- *      securemem_free(key);
+ *      if (idle != NULL)
+ *          securemem_free(key);       (refused, it is the only copy)
  *      ...
  *      unsigned char *open = securemem_sealed_open(idle, SECUREMEM_READ);
  *      sign(open, ...);
@@ -62,7 +63,9 @@ typedef enum securemem_seal_flags {
 
 /*
  * Seals size bytes, which stay as they are: the caller wipes or frees them. secret may be
- * memory of any kind that is readable. Free what it gives with securemem_sealed_free.
+ * memory of any kind that is readable. Free what it gives with securemem_sealed_free, never
+ * with free(3). The first one takes 8 KiB of the lock limit for sealing keys, the first
+ * shielded one 20 KiB more: seal one at start-up, not when the limit is full.
  * NULL: EINVAL (an unknown flag; more than 64 GiB), ENOMEM, EPERM, ENOTSUP, EAGAIN.
  */
 SECUREMEM_API SECUREMEM_USE_RESULT securemem_sealed *
@@ -88,7 +91,8 @@ SECUREMEM_API SECUREMEM_USE_RESULT int securemem_unseal_into(securemem_sealed *s
 /*
  * Opens a scope: the secret, readable and writable, at one place for all scopes that are
  * open on it, in this and other threads. It is unsealed when the first is opened, in a
- * guarded secret of the library's own, which must not be freed. With SECUREMEM_WRITE what
+ * guarded secret of the library's own, which must not be freed (the close would then be a
+ * double free). It is writable even where all scopes only read. With SECUREMEM_WRITE what
  * is there at the last close is sealed anew; where all were opened with SECUREMEM_READ,
  * changes are dropped.
  * NULL: EINVAL (not a sealed secret, not such an access), EBADMSG, ENOKEY (also where it is

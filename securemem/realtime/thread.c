@@ -66,8 +66,8 @@ static int check_options(const securemem_rt_thread_options *options, size_t *sta
     size_t least = (size_t)sysconf(_SC_THREAD_STACK_MIN);
     size_t bytes = options->stack == 0 ? SECUREMEM_RT_STACK_DEFAULT : options->stack;
     if (bytes < least || bytes > SIZE_MAX / 2)
-        return smem_error_argument(operation,
-                                   ".stack is smaller than PTHREAD_STACK_MIN, or absurd");
+        return smem_error_argument(
+            operation, ".stack is smaller than PTHREAD_STACK_MIN, or larger than memory");
     *stack = (bytes + page - 1) / page * page;
     return 0;
 }

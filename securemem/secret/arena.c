@@ -69,7 +69,7 @@ static const char *unfit_for_secret_memory(const securemem_arena_options *option
     if (options->fork != SECUREMEM_FORK_DROP ||
         options->fork_safety != SECUREMEM_REQUIRED)
         return ".secret_memory is shared memory, which a child can neither have wiped nor "
-               "of its own: set .fork to SECUREMEM_FORK_DROP, required";
+               "of its own: set .fork to SECUREMEM_FORK_DROP, and leave .fork_safety required";
     if (options->guard_kind == SECUREMEM_GUARDS_REGION)
         return ".secret_memory takes no guard regions: leave .guard_kind to "
                "SECUREMEM_GUARDS_AUTO";
