@@ -18,6 +18,7 @@
 struct smem_pool_chunk {
     struct smem_pool_chunk *next;
     size_t capacity;
+    atomic_size_t used; /* objects that were handed out at least once */
     _Alignas(SMEM_CACHE_LINE) char objects[];
 };
 
@@ -168,26 +169,39 @@ static int grow(struct smem_pool *pool)
     /* The analyzer cannot know that an error is never 0. */
     /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
     chunk->capacity = (CHUNK_BYTES - sizeof *chunk) / stride_of(pool);
-    for (size_t i = chunk->capacity; i-- > 0;) {
-        struct smem_pool_object *object = object_at(pool, chunk, i);
-        object->next_free = pool->free;
-        pool->free = object;
-    }
     chunk->next = atomic_load_explicit(&pool->chunks, memory_order_relaxed);
     atomic_store_explicit(&pool->chunks, chunk, memory_order_release);
+    return 0;
+}
+
+/* What was never used is not touched: its pages come when they are needed. */
+static int take_unused(struct smem_pool *pool, struct smem_pool_object **out)
+{
+    struct smem_pool_chunk *chunk =
+        atomic_load_explicit(&pool->chunks, memory_order_relaxed);
+    if (chunk == NULL || atomic_load(&chunk->used) == chunk->capacity) {
+        int result = grow(pool);
+        if (result != 0)
+            return result;
+        chunk = atomic_load_explicit(&pool->chunks, memory_order_relaxed);
+    }
+    size_t used = atomic_load_explicit(&chunk->used, memory_order_relaxed);
+    *out = object_at(pool, chunk, used);
+    atomic_store_explicit(&chunk->used, used + 1, memory_order_release);
     return 0;
 }
 
 int smem_pool_take(struct smem_pool *pool, void **out)
 {
     smem_lock_pools();
-    int result = pool->free == NULL ? grow(pool) : 0;
-    if (result == 0) {
-        struct smem_pool_object *object = pool->free;
+    int result = 0;
+    struct smem_pool_object *object = pool->free;
+    if (object != NULL)
         pool->free = object->next_free;
-        *out = object;
-    }
+    else
+        result = take_unused(pool, &object);
     smem_unlock_pools();
+    *out = object;
     return result;
 }
 
@@ -218,10 +232,12 @@ void smem_pool_each(struct smem_pool *pool, void (*visit)(void *, void *), void 
 {
     struct smem_pool_chunk *chunk =
         atomic_load_explicit(&pool->chunks, memory_order_acquire);
-    for (; chunk != NULL; chunk = chunk->next)
-        for (size_t i = 0; i < chunk->capacity; i++) {
+    for (; chunk != NULL; chunk = chunk->next) {
+        size_t used = atomic_load_explicit(&chunk->used, memory_order_acquire);
+        for (size_t i = 0; i < used; i++) {
             struct smem_pool_object *object = object_at(pool, chunk, i);
             if (atomic_load_explicit(&object->state, memory_order_acquire) != 0)
                 visit(object, context);
         }
+    }
 }
