@@ -75,8 +75,6 @@ struct smem_slot {
     bool locked : 1;
     bool kept_wiped : 1;     /* inherited under FORK_KEEP, but wiped for want of a lock */
     uint32_t wiped_in;       /* the epoch of the process in which that was */
-    struct smem_slot *below; /* in the arena's depot, while it is there, with its page */
-    char *page;
 };
 _Static_assert(sizeof(struct smem_slot) == SMEM_CACHE_LINE, "its thread's alone");
 

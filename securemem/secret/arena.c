@@ -12,6 +12,7 @@
 #include "secret/account.h"
 #include "secret/cache.h"
 #include "secret/canary.h"
+#include "secret/depot.h"
 #include "secret/misuse.h"
 #include "secret/packed.h"
 #include "secret/random.h"
@@ -145,8 +146,7 @@ static void inherit_arena(void *object, void *context)
     smem_door_inherit(&arena->door);
     smem_stripe_open(stripe, arena->door.key);
     arena->lent_bytes = 0;
-    arena->depot = NULL;
-    arena->depot_bytes = 0;
+    smem_depot_forget(arena);
     smem_account_recount(arena);
     smem_account_each(arena, inherit_region, context);
     smem_unlock_stripe(stripe);
@@ -198,6 +198,7 @@ static void end(securemem_arena *arena, struct ending *ending)
         atomic_fetch_add(&ended_arenas, 1);
     } else {
         smem_door_end(&arena->door);
+        smem_depot_end(arena);
         smem_pool_give(&pool, arena);
     }
 }

@@ -7,8 +7,7 @@
  *      classes[SMEM_RUNS]   runs with room, for packed secrets
  *      full         all others
  *      pages[c]     pages of runs with free packed secrets of the size class c
- *      depot        slots of one page that no thread caches, and CACHED as if one did:
- *                   threads that free many leave them to those that need many
+ *      depot        slots between threads (depot.h)
  *
  * Guarded by the arena's stripe.
  */
@@ -33,6 +32,7 @@ enum smem_arena_state {
 };
 
 struct smem_page;
+struct smem_depot_slot;
 
 struct securemem_arena {
     struct smem_pool_object object; /* state: enum smem_arena_state */
@@ -51,8 +51,8 @@ struct securemem_arena {
     size_t idle_bytes;                     /* counts against options.idle */
     size_t lent_bytes;     /* of options.idle, to caches of threads and the depot */
     size_t reserved_bytes; /* idle bytes that stay */
-    struct smem_slot *depot;
-    size_t depot_bytes;
+    struct smem_depot_slot *depot; /* see depot.h; NULL: it never had one */
+    uint32_t depot_count;
 };
 
 /* Whether it is one that was not destroyed, at this moment. */

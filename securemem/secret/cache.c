@@ -186,7 +186,7 @@ static void lend(securemem_arena *arena, struct smem_cache *cache)
     size_t left = idle > arena->lent_bytes ? idle - arena->lent_bytes : 0;
     /* What is reserved is for all threads: nobody keeps pages to himself. */
     size_t room = arena->reserved_bytes > 0 ? 0 : left / cache->page;
-    cache->guarded.room = room > SMEM_GUARDED_MOST ? SMEM_GUARDED_MOST : (uint32_t)room;
+    cache->guarded.room = room > SMEM_GUARDED_FEW ? SMEM_GUARDED_FEW : (uint32_t)room;
     arena->lent_bytes += cache->guarded.room * cache->page;
 }
 
@@ -276,7 +276,7 @@ bool smem_cache_holds(const securemem_arena *arena)
     uint32_t count = cache == NULL ? 0 : cache->guarded.count;
     for (unsigned i = 0; cache != NULL && i < SMEM_SIZE_CLASSES; i++)
         count += cache->bins[i].count;
-    return count > 0 || arena->depot != NULL;
+    return count > 0 || arena->depot_count > 0;
 }
 
 void smem_cache_recall(securemem_arena *arena, const void **broken)

@@ -28,8 +28,11 @@
  */
 #define SMEM_RECENT 8U
 
-#define SMEM_GUARDED_MOST 16U
-#define SMEM_CACHES       8U /* arenas of a thread that are cached at once */
+/* Pages that a thread caches at most: the first, until it meets others at the depot. */
+#define SMEM_GUARDED_FEW  16U
+#define SMEM_GUARDED_MOST 64U
+
+#define SMEM_CACHES 8U /* arenas of a thread that are cached at once */
 
 /* Slots of one page: CACHED, with canary everywhere but where their last secret was. */
 struct smem_guarded_bin {

@@ -3,6 +3,7 @@
 #include "kernel/kernel.h"
 #include "region/visit.h"
 #include "secret/cache.h"
+#include "secret/depot.h"
 
 /* As smem_slot_secret, for a slot of one page with a guard behind it. */
 static char *secret_on(const struct smem_cache *cache, char *page, size_t size,
@@ -121,32 +122,32 @@ void smem_cache_fill_guarded(securemem_arena *arena)
     }
 }
 
-/* The cache's last slot goes to the depot; false where the arena may not keep it idle. */
-static bool leave_one(struct smem_cache *cache)
+/*
+ * A thread that hands secrets to others, or is handed theirs, comes to the depot again and
+ * again: with more room it comes more seldom.
+ */
+static void widen(struct smem_cache *cache)
 {
     securemem_arena *arena = cache->arena;
-    if (arena->lent_bytes > arena->options.idle ||
-        arena->options.idle - arena->lent_bytes < cache->page)
-        return false;
-    struct smem_guarded_bin *bin = &cache->guarded;
-    struct smem_slot *slot = bin->slots[--bin->count];
-    slot->page = bin->pages[bin->count];
-    slot->below = arena->depot;
-    arena->depot = slot;
-    arena->depot_bytes += cache->page;
-    arena->lent_bytes += cache->page;
-    return true;
+    size_t idle = arena->options.idle;
+    size_t left = idle > arena->lent_bytes ? (idle - arena->lent_bytes) / cache->page : 0;
+    uint32_t room = cache->guarded.room, more = SMEM_GUARDED_MOST - room;
+    if (room == 0 || left / 2 < more) /* others are to have as much */
+        return;
+    cache->guarded.room = SMEM_GUARDED_MOST;
+    arena->lent_bytes += more * cache->page;
 }
 
-/* The last one that came to the depot, which is not empty. */
-static struct smem_slot *take_one(securemem_arena *arena)
+/* The cache's last slot goes to the depot; false where that cannot have it. */
+static bool leave_one(struct smem_cache *cache)
 {
-    struct smem_slot *slot = arena->depot;
-    size_t page = smem_kernel_page_size();
-    arena->depot = slot->below;
-    arena->depot_bytes -= page;
-    arena->lent_bytes -= page;
-    return slot;
+    struct smem_guarded_bin *bin = &cache->guarded;
+    uint32_t last = bin->count - 1;
+    const struct smem_depot_slot left = {bin->slots[last], bin->pages[last]};
+    if (!smem_depot_leave(cache->arena, left))
+        return false;
+    bin->count = last;
+    return true;
 }
 
 bool smem_cache_unload_guarded(struct smem_region *region, void *secret)
@@ -155,9 +156,11 @@ bool smem_cache_unload_guarded(struct smem_region *region, void *secret)
     if (cache == NULL || region->kind == SMEM_RUN ||
         atomic_load(&region->object.state) != SMEM_REGION_LIVE)
         return false;
-    if (cache->guarded.count >= cache->guarded.room)
+    if (cache->guarded.count >= cache->guarded.room) {
         for (uint32_t i = cache->guarded.count / 2; i > 0 && leave_one(cache); i--)
             continue;
+        widen(cache);
+    }
     const struct smem_cache_row *row = smem_cache_row(cache, secret);
     if (row == NULL)
         row = smem_cache_remember_row(cache, region);
@@ -166,14 +169,17 @@ bool smem_cache_unload_guarded(struct smem_region *region, void *secret)
 
 void *smem_cache_reload_guarded(securemem_arena *arena, size_t size, unsigned align_log2)
 {
-    struct smem_cache *cache = arena->depot == NULL ? NULL : smem_cache_entered(arena);
+    struct smem_cache *cache = arena->depot_count == 0 ? NULL : smem_cache_entered(arena);
     if (cache == NULL || size > cache->page)
         return NULL;
+    widen(cache);
     struct smem_guarded_bin *bin = &cache->guarded;
-    while (arena->depot != NULL && bin->count < (bin->room + 1) / 2) {
-        struct smem_slot *slot = take_one(arena);
-        bin->slots[bin->count] = slot;
-        bin->pages[bin->count++] = slot->page;
+    struct smem_depot_slot taken;
+    while (bin->count < (bin->room + 1) / 2 && smem_depot_take(arena, &taken)) {
+        __builtin_prefetch(taken.slot, 1);
+        __builtin_prefetch(taken.page + cache->page - SMEM_CACHE_LINE, 1);
+        bin->slots[bin->count] = taken.slot;
+        bin->pages[bin->count++] = taken.page;
     }
     return smem_cache_alloc_guarded(cache, size, align_log2);
 }
@@ -197,8 +203,7 @@ void smem_cache_empty_guarded(struct smem_cache *cache, const void **broken)
 
 void smem_cache_empty_depot(securemem_arena *arena, const void **broken)
 {
-    while (arena->depot != NULL) {
-        const struct smem_slot *slot = take_one(arena);
-        give_back(arena, slot, slot->page, broken);
-    }
+    struct smem_depot_slot taken;
+    while (smem_depot_take(arena, &taken))
+        give_back(arena, taken.slot, taken.page, broken);
 }

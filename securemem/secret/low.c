@@ -13,7 +13,7 @@
 /* What it has idle, and what budget and lock limit still grant. */
 static size_t remaining_of(const securemem_arena *arena)
 {
-    size_t idle = arena->idle_bytes + arena->depot_bytes;
+    size_t idle = arena->idle_bytes + arena->depot_count * smem_kernel_page_size();
     size_t allowance = smem_account_allowance(arena);
     if (arena->options.lock != SECUREMEM_OFF) {
         size_t limit, mappings, charged = smem_budget_charged();

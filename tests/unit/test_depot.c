@@ -5,7 +5,7 @@
 
 #include "unit/unit.h"
 
-#define MANY 100
+#define MANY 200
 
 struct many {
     securemem_arena *arena;
@@ -178,7 +178,7 @@ static void what_is_overwritten_there_is_told(void **state)
 {
     (void)state;
     securemem_set_misuse_handler(on_misuse, NULL);
-    for (size_t i = 20; i < MANY - 20; i += 10) {
+    for (size_t i = 64; i < MANY - 64; i += 10) {
         struct many many = many_of(SECUREMEM_GUARDS_AUTO, SIZE_MAX, 0);
         alloc_all(&many, 100);
         free_elsewhere(&many);
