@@ -12,10 +12,38 @@
 static_assert(KEY_SIGNATURE_SIZE == crypto_sign_BYTES, "what libsodium writes");
 
 /*
- * libsodium wipes its hashes and scalars, but leaves digits of the scalar that it
- * multiplies by on the stack. Its calls take less than 2 KiB there (1.0.18, x86-64).
+ * libsodium wipes its hashes and scalars, but leaves digits of the scalar that it multiplies
+ * by in registers and on the stack: its functions run on one that is wiped behind them. They
+ * take less than 2 KiB there (1.0.18, x86-64).
  */
 #define STACK_OF_SIGNING 16384
+
+/* Calls of libsodium as they run there. */
+struct derivation {
+    unsigned char public_key[crypto_sign_PUBLICKEYBYTES];
+    unsigned char *secret_key;
+    const unsigned char *seed;
+    int result;
+};
+
+static void derive_there(void *argument)
+{
+    struct derivation *d = argument;
+    d->result = crypto_sign_seed_keypair(d->public_key, d->secret_key, d->seed);
+}
+
+struct signing {
+    unsigned char *signature;
+    const unsigned char *message, *secret_key;
+    size_t size;
+};
+
+static void sign_there(void *argument)
+{
+    const struct signing *s = argument;
+    (void)crypto_sign_detached(s->signature, NULL, s->message, s->size,
+                               s->secret_key); /* returns 0 only */
+}
 
 static const char *why(void)
 {
@@ -25,17 +53,17 @@ static const char *why(void)
 /* The key of a seed, closed. A public key that came with the seed must be its own. */
 static const char *derive(const struct pkcs8 *parsed, unsigned char **key)
 {
-    unsigned char public_key[crypto_sign_PUBLICKEYBYTES];
     const char *wrong = NULL;
     unsigned char *place = securemem_alloc(crypto_sign_SECRETKEYBYTES);
     if (place == NULL)
         return why();
-    int derived = crypto_sign_seed_keypair(public_key, place, parsed->seed.at);
-    sodium_stackzero(STACK_OF_SIGNING);
-    if (derived != 0)
+    struct derivation d = {.secret_key = place, .seed = parsed->seed.at};
+    if (securemem_scratch_call(derive_there, &d, STACK_OF_SIGNING) != 0)
+        wrong = why();
+    else if (d.result != 0)
         wrong = "holds a key that libsodium does not take";
     else if (parsed->public_key.size > 0 &&
-             !securemem_equal(public_key, parsed->public_key.at, sizeof public_key))
+             !securemem_equal(d.public_key, parsed->public_key.at, sizeof d.public_key))
         wrong = "holds a public key that is not that of its private key";
     else if (securemem_set_access(place, SECUREMEM_NONE) != 0)
         wrong = why();
@@ -82,7 +110,11 @@ const char *key_sign(unsigned char *key, const unsigned char *message, size_t si
 {
     if (securemem_open(key, SECUREMEM_READ) != 0)
         return why();
-    (void)crypto_sign_detached(signature, NULL, message, size, key); /* returns 0 only */
-    sodium_stackzero(STACK_OF_SIGNING);
-    return securemem_close(key) == 0 ? NULL : why();
+    const char *wrong = NULL;
+    struct signing s = {signature, message, key, size};
+    if (securemem_scratch_call(sign_there, &s, STACK_OF_SIGNING) != 0)
+        wrong = why();
+    if (securemem_close(key) != 0 && wrong == NULL)
+        wrong = why();
+    return wrong;
 }
