@@ -2,6 +2,7 @@
 /* Whether the plan fits: limits, memory, and whether a lock is one. */
 #include "realtime/preflight.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -61,9 +62,14 @@ static int check_mapped(const securemem_rt_range *range)
     int result = smem_proc_each_map(pass_by, &left);
     if (result != 0)
         return smem_error_unreadable("/proc/self/maps", result);
-    return left.at >= left.end
-               ? 0
-               : smem_error_argument(operation, "a part of a range is not mapped");
+    if (left.at >= left.end)
+        return 0;
+    /* What the file does not show, where it ends early, the kernel knows. */
+    uintptr_t page = smem_kernel_page_size();
+    void *at = (void *)(left.at & ~(page - 1)); /* NOLINT: an address */
+    return smem_kernel_is_locked(at, page) == -ENOMEM
+               ? smem_error_argument(operation, "a part of a range is not mapped")
+               : 0;
 }
 
 static int check_ranges(const securemem_rt_plan *plan)

@@ -288,8 +288,11 @@ static int close_guard_region(struct smem_region *region, uint32_t slot, bool *c
     result = make_inaccessible(region, slot);
     *closed = result == 0;
     /* Refused, the slot stays unlocked and empty; whoever takes it locks it first. */
-    if (locked && smem_slot_lock(region, slot) == 0)
+    if (locked && smem_slot_lock(region, slot) == 0 && !*closed) {
+        smem_error_hold();
         (void)populate(region, slot); /* it may be in swap by now */
+        smem_error_resume();
+    }
     return result;
 }
 

@@ -64,7 +64,8 @@ static void fork_under_every_fault_gives_the_child_no_unprotected_secret(void **
 static int play_without_locks(void *argument)
 {
     (void)argument;
-    const struct variant variant = {.kind = SECUREMEM_GUARDS_PROT_NONE, .size = 48};
+    const struct variant variant = {
+        .kind = SECUREMEM_GUARDS_PROT_NONE, .size = 48, .policy = SECUREMEM_REQUIRED};
     stage_make_elders(variant.kind);
     (void)drive_once(&alloc_scenarios[0], &variant); /* makes the pools, which stay */
     if (drive_once(&alloc_scenarios[0], &variant) != NULL)

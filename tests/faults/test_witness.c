@@ -181,9 +181,10 @@ static int try_audit(void)
     fault_disarm();
     bool hit = fault_was_hit();
     if (result != 0) {
-        NEED(result == -EPERM && audit.count == 0 && audit.bytes == 0);
+        NEED(result == -EPERM || result == -EAGAIN);
+        NEED(audit.count == 0 && audit.bytes == 0);
         NEED(audit.not_present == 0 && audit.shared == 0 && audit.charged == 0);
-        NEED(securemem_last_error()->code == EPERM);
+        NEED(securemem_last_error()->code == -result);
     }
     NEED(securemem_rt_audit(&reference) == 0);
     if (result != 0 || (hit && plan.function == FAULT_READ && plan.result == 0))
