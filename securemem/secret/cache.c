@@ -84,8 +84,8 @@ static void empty_class(struct smem_cache *cache, unsigned class, uint32_t keep)
     struct smem_bin *bin = &cache->bins[class];
     if (bin->count <= keep)
         return;
-    char **secrets = cache->secrets[class];
-    smem_word **words = cache->words[class];
+    char **secrets = bin->secrets;
+    smem_word **words = bin->words;
     uint32_t gone = bin->count - keep;
     smem_packed_give(cache->arena, secrets, words, gone);
     memmove(secrets, secrets + gone, keep * sizeof *secrets);
@@ -234,14 +234,14 @@ int smem_cache_take(securemem_arena *arena, unsigned class, struct smem_packed *
     }
     struct smem_bin *bin = &cache->bins[class];
     if (bin->count == 0) {
-        int taken = smem_packed_take(arena, class, cache->secrets[class],
-                                     cache->words[class], smem_size_classes[class].batch);
+        int taken = smem_packed_take(arena, class, bin->secrets, bin->words,
+                                     smem_size_classes[class].batch);
         if (taken < 0)
             return taken;
         bin->count = (uint32_t)taken;
     }
     uint32_t last = --bin->count;
-    *out = (struct smem_packed){cache->secrets[class][last], cache->words[class][last]};
+    *out = (struct smem_packed){bin->secrets[last], bin->words[last]};
     return 0;
 }
 
@@ -255,7 +255,7 @@ void smem_cache_give(securemem_arena *arena, unsigned class, struct smem_packed 
     struct smem_bin *bin = &cache->bins[class];
     if (bin->count >= bin->most)
         empty_class(cache, class, smem_size_classes[class].batch);
-    smem_cache_put(cache, class, packed);
+    smem_bin_put(bin, bin->count, packed);
 }
 
 /* With the stripe held: what the thread has of the living arena, out of date or not. */

@@ -26,7 +26,18 @@
  * A secret is chosen among the last so many: those are in the processor's cache still. More
  * guarded ones would not fit: at the end of a page, all go into the same few of its lines.
  */
-#define SMEM_RECENT 8U
+#define SMEM_RECENT_LOG2 3U
+#define SMEM_RECENT      (1U << SMEM_RECENT_LOG2)
+
+/* How far back of so many, one or more, the next one is. */
+static inline uint32_t smem_random_recent(uint64_t *state, uint32_t count)
+{
+    if (count < SMEM_RECENT)
+        return smem_random_below(state, count);
+    uint64_t now = *state;
+    (void)smem_random_next(state);
+    return (uint32_t)(now >> (64 - SMEM_RECENT_LOG2));
+}
 
 /* Pages that a thread caches at most: the first, until it meets others at the depot. */
 #define SMEM_GUARDED_FEW  16U
@@ -58,17 +69,18 @@ struct smem_cache_run {
     smem_word *words;
 };
 
-/* Packed secrets of a class: how many, and what an operation needs of the class. */
+/*
+ * Packed secrets of a class, and what an operation needs of the class. They are kept in two
+ * arrays: what is stored in halves and loaded as one is slow to arrive.
+ */
 struct smem_bin {
     uint32_t count;
     uint32_t most, stride; /* of the class */
     uint32_t live;         /* the word of one, but for its size */
+    char *secrets[SMEM_KEPT_MOST];
+    smem_word *words[SMEM_KEPT_MOST];
 };
 
-/*
- * Packed secrets by class. They are kept in two arrays: what is stored in halves and
- * loaded as one is slow to arrive.
- */
 struct smem_cache {
     securemem_arena *arena; /* NULL: not in use, and run and rows have no length */
     uint64_t epoch, life;
@@ -82,8 +94,6 @@ struct smem_cache {
     struct smem_cache_run run; /* where the last secret was; no length: not known */
     struct smem_cache_row rows[SMEM_CACHE_ROWS]; /* the same of guarded ones */
     struct smem_bin bins[SMEM_SIZE_CLASSES];
-    char *secrets[SMEM_SIZE_CLASSES][SMEM_KEPT_MOST];
-    smem_word *words[SMEM_SIZE_CLASSES][SMEM_KEPT_MOST];
     struct smem_guarded_bin guarded;
 };
 
@@ -123,12 +133,20 @@ static inline struct smem_cache *smem_cache_current(const struct smem_thread *th
                : NULL;
 }
 
-static inline void smem_cache_put(struct smem_cache *cache, unsigned class,
-                                  struct smem_packed packed)
+static inline void smem_bin_put(struct smem_bin *bin, uint32_t count,
+                                struct smem_packed packed)
 {
-    uint32_t at = cache->bins[class].count++;
-    cache->secrets[class][at] = packed.secret;
-    cache->words[class][at] = packed.word;
+    bin->secrets[count] = packed.secret;
+    bin->words[count] = packed.word;
+    bin->count = count + 1;
+}
+
+/* The bin of a class, whose address is not to be worked out anew for each use of it. */
+SMEM_FAST struct smem_bin *smem_cache_bin(struct smem_cache *cache, unsigned class)
+{
+    struct smem_bin *bin = &cache->bins[class];
+    __asm__("" : "+r"(bin));
+    return bin;
 }
 
 /* The calling thread's cache of the arena, if it may be used as it is; or NULL. */
@@ -143,18 +161,15 @@ SMEM_FAST void *smem_cache_alloc_packed(struct smem_cache *cache, size_t size,
                                         unsigned align_log2)
 {
     unsigned class = smem_class_of(size + cache->canary);
-    struct smem_bin *bin = &cache->bins[class];
+    struct smem_bin *bin = smem_cache_bin(cache, class);
     uint32_t count = bin->count;
     if (align_log2 > SMEM_UNIT_LOG2 || count == 0)
         return NULL;
-    uint32_t recent = count < SMEM_RECENT ? count : SMEM_RECENT;
-    uint32_t chosen = count - 1 - smem_random_below(&cache->random, recent);
-    char **secrets = cache->secrets[class];
-    smem_word **words = cache->words[class];
-    struct smem_packed packed = {secrets[chosen], words[chosen]};
+    uint32_t chosen = count - 1 - smem_random_recent(&cache->random, count);
+    struct smem_packed packed = {bin->secrets[chosen], bin->words[chosen]};
     bin->count = --count;
-    secrets[chosen] = secrets[count];
-    words[chosen] = words[count];
+    bin->secrets[chosen] = bin->secrets[count];
+    bin->words[chosen] = bin->words[count];
     smem_packed_begin(packed, size, bin->stride, bin->live | (uint32_t)size,
                       cache->canary != 0);
     return packed.secret;
@@ -186,12 +201,13 @@ SMEM_FAST bool smem_cache_free_packed(struct smem_cache *cache, struct smem_pack
 {
     uint32_t word = atomic_load_explicit(packed.word, memory_order_relaxed);
     unsigned class = smem_word_class(word);
-    const struct smem_bin *bin = &cache->bins[class];
-    if (!smem_word_is_native(word) || bin->count >= bin->most ||
-        !smem_packed_end(packed, smem_word_size(word), bin->stride, cache->canary != 0))
+    struct smem_bin *bin = smem_cache_bin(cache, class);
+    uint32_t count = bin->count, stride = bin->stride;
+    if (!smem_word_is_native(word) || count >= bin->most ||
+        !smem_packed_end(packed, smem_word_size(word), stride, cache->canary != 0))
         return false;
-    smem_cache_put(cache, class, packed);
-    smem_clear(packed.secret, bin->stride); /* last: a jump */
+    smem_bin_put(bin, count, packed);
+    smem_clear(packed.secret, stride); /* last: a jump */
     return true;
 }
 

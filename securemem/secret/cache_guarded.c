@@ -32,8 +32,7 @@ void *smem_cache_alloc_guarded(struct smem_cache *cache, size_t size, unsigned a
     if (size > cache->page || bin->count == 0)
         return NULL;
     uint32_t last = bin->count - 1;
-    uint32_t recent = bin->count < SMEM_RECENT ? bin->count : SMEM_RECENT;
-    uint32_t chosen = last - smem_random_below(&cache->random, recent);
+    uint32_t chosen = last - smem_random_recent(&cache->random, bin->count);
     bin->count = last;
     struct smem_slot *slot = bin->slots[chosen];
     char *page = bin->pages[chosen];

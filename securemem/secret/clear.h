@@ -8,9 +8,9 @@
 
 /* Between these a call takes longer; above, the C library's stores are the wider ones. */
 #define SMEM_BRIEF_LEAST 16U
-#define SMEM_BRIEF_MOST  64U
+#define SMEM_BRIEF_MOST  128U
 
-/* Two stores, or four, overlap: no branch for each length. */
+/* Two stores, or four, or eight, overlap: no branch for each length. */
 static inline void smem_clear_brief(char *start, size_t length)
 {
     typedef uint64_t unit __attribute__((vector_size(16), aligned(1)));
@@ -19,6 +19,8 @@ static inline void smem_clear_brief(char *start, size_t length)
     *first = *last = (unit){0};
     if (length > 2 * sizeof *last)
         first[1] = last[-1] = (unit){0};
+    if (length > 4 * sizeof *last)
+        first[2] = first[3] = last[-2] = last[-3] = (unit){0};
 }
 
 /* Any other length: in a function of its own, so that callers may end with a jump to it. */
