@@ -348,8 +348,7 @@ static void check_region(securemem_arena *arena, struct smem_region *region,
     if (atomic_load(&region->object.state) != SMEM_REGION_LIVE)
         return;
     for (uint32_t i = 0; i < region->used && *broken == NULL; i++)
-        if (smem_slot_state(region, i) == SMEM_SLOT_LIVE)
-            smem_arena_check_slot(region, i, broken);
+        smem_arena_check_slot(region, i, broken);
 }
 
 int securemem_arena_check(securemem_arena *arena)

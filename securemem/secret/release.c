@@ -6,8 +6,9 @@
 #include "secret/canary.h"
 #include "secret/page.h"
 
-void smem_arena_check_slot(const struct smem_region *region, uint32_t slot,
-                           const void **broken)
+/* As smem_arena_check_slot, of a slot that was seen in that state. */
+static void check_slot(const struct smem_region *region, uint32_t slot,
+                       enum smem_slot_state state, const void **broken)
 {
     unsigned char access =
         atomic_load_explicit(&region->slots[slot].access, memory_order_relaxed);
@@ -22,7 +23,6 @@ void smem_arena_check_slot(const struct smem_region *region, uint32_t slot,
      * another size, or for this look one of the same.
      */
     atomic_size_t *now = &region->slots[slot].size;
-    enum smem_slot_state state = smem_slot_state(region, slot);
     size_t size = atomic_load_explicit(now, memory_order_acquire);
     for (unsigned i = 0; i < SMEM_LOOKS; i++) {
         if (smem_canary_intact(region, slot))
@@ -35,6 +35,15 @@ void smem_arena_check_slot(const struct smem_region *region, uint32_t slot,
     *broken = smem_slot_secret(region, slot);
 }
 
+/* A thread that is about to make one of a cached slot moves its canary: it is nobody's yet. */
+void smem_arena_check_slot(const struct smem_region *region, uint32_t slot,
+                           const void **broken)
+{
+    enum smem_slot_state state = smem_slot_state(region, slot);
+    if (state == SMEM_SLOT_LIVE)
+        check_slot(region, slot, state, broken);
+}
+
 int smem_arena_wipe_slot(struct smem_region *region, uint32_t slot, const void **broken)
 {
     int result = smem_region_set_access(region, slot, SMEM_ACCESS_WRITE);
@@ -42,7 +51,7 @@ int smem_arena_wipe_slot(struct smem_region *region, uint32_t slot, const void *
         smem_slot_set_state(region, slot, SMEM_SLOT_HELD);
         return result;
     }
-    smem_arena_check_slot(region, slot, broken);
+    check_slot(region, slot, smem_slot_state(region, slot), broken);
     sodium_memzero(smem_slot_data(region, slot), region->slot_bytes);
     return 0;
 }
