@@ -102,6 +102,12 @@ void smem_box_give(struct securemem_sealed *box);
 int smem_box_reseal(struct securemem_sealed *box, struct smem_sealing_key *key,
                     const void *plain);
 
+/*
+ * With its stripe held, and claimed: seals what is sealed in it anew, with that key. False,
+ * another time, where memory is short.
+ */
+bool smem_box_renew(struct securemem_sealed *box, struct smem_sealing_key *key);
+
 /* After each call of the chapter, in its smem_misuse_hold: seals one secret anew whose key is retired. */
 void smem_box_advance(void);
 

@@ -94,8 +94,7 @@ static struct securemem_sealed *claim(unsigned stripe, unsigned class)
     return NULL;
 }
 
-/* False where memory is short: another time. */
-static bool renew(struct securemem_sealed *box, struct smem_sealing_key *key)
+bool smem_box_renew(struct securemem_sealed *box, struct smem_sealing_key *key)
 {
     void *plain = securemem_arena_alloc(smem_seal_arena(box->class), box->size);
     if (plain == NULL)
@@ -103,7 +102,7 @@ static bool renew(struct securemem_sealed *box, struct smem_sealing_key *key)
     int result = smem_box_unlock("securemem_sealed_rotate", box, plain);
     if (result == 0)
         result = smem_box_reseal(box, key, plain);
-    else if (result == -EBADMSG || result == -ENOKEY)
+    else if ((result == -EBADMSG || result == -ENOKEY) && box->listed)
         give_up(box);
     securemem_free(plain);
     return result == 0;
@@ -117,7 +116,7 @@ static bool advance(unsigned stripe, unsigned class)
     struct smem_sealing_key *key = smem_key_current(class);
     struct securemem_sealed *box = key == NULL ? NULL : claim(stripe, class);
     if (box != NULL) {
-        done = renew(box, key);
+        done = smem_box_renew(box, key);
         smem_box_give(box);
     }
     smem_unlock_sealed(stripe);

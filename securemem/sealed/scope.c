@@ -90,11 +90,12 @@ static int seal_unchanged(securemem_sealed *sealed, struct smem_sealing_key *key
 {
     if (!smem_box_claim(sealed))
         return 0;
+    int saved_errno = errno;
     smem_error_hold();
-    if (smem_box_unlock("securemem_sealed_close", sealed, sealed->opened) == 0)
-        (void)smem_box_reseal(sealed, key, sealed->opened);
+    (void)smem_box_renew(sealed, key);
     smem_error_resume();
     smem_box_give(sealed);
+    errno = saved_errno;
     return 0;
 }
 
@@ -112,9 +113,14 @@ static int seal_opened(securemem_sealed *sealed, bool written,
         return NEEDS_KEY;
     if (!written)
         return seal_unchanged(sealed, key);
+    /* The program may have closed it meanwhile, as any secret. */
+    int result = securemem_open(sealed->opened, SECUREMEM_READ);
+    if (result != 0)
+        return result;
     smem_box_take(sealed);
-    int result = smem_box_reseal(sealed, key, sealed->opened);
+    result = smem_box_reseal(sealed, key, sealed->opened);
     smem_box_give(sealed);
+    (void)securemem_close(sealed->opened); /* refused, it is open: it ends in a moment */
     return result == SMEM_BOX_WIPED ? 0 : result;
 }
 

@@ -84,7 +84,7 @@ bool smem_place_is_wiped(const void *secret)
     struct smem_place place;
     if (smem_place_acquire(secret, &place) != SMEM_FOUND)
         return true; /* nor is it there */
-    bool wiped = smem_slot_is_zeroed_here(place.region, place.slot);
+    bool wiped = smem_slot_was_zeroed(place.region, place.slot);
     smem_place_release(&place);
     return wiped;
 }

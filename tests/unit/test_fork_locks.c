@@ -234,10 +234,24 @@ static void a_page_that_cannot_be_locked_gives_no_packed_secret(void **state)
 /* What is open takes three pages, its sealing key one. */
 #define OPENED 12288
 
+/* Nor does a grandchild, which may lock what it inherits, take zeros for the secret. */
+static int grandchild_without_what_was_open(void *argument)
+{
+    static char into[OPENED];
+    securemem_sealed *sealed = argument;
+    errno = 0;
+    NEED(securemem_sealed_open(sealed, SECUREMEM_WRITE) == NULL && errno == ENOKEY);
+    NEED(securemem_sealed_close(sealed) == 0);
+    NEED(securemem_unseal_into(sealed, into, OPENED) == 0);
+    NEED(strcmp(into, "correct") == 0);
+    return 0;
+}
+
 static int child_without_what_was_open(void *argument)
 {
     static char into[OPENED];
     securemem_sealed *sealed = argument;
+    struct child_end end;
     NEED(securemem_unseal_into(sealed, into, OPENED) == 0);
     NEED(strcmp(into, "correct") == 0); /* the key is here, and locked */
     for (int i = 0; i < 2; i++) {
@@ -245,11 +259,14 @@ static int child_without_what_was_open(void *argument)
         NEED(securemem_sealed_open(sealed, SECUREMEM_WRITE) == NULL && errno == ENOKEY);
         NEED(strstr(securemem_last_error()->message, "in this child") != NULL);
     }
+    may_lock(true);
+    child_run(grandchild_without_what_was_open, sealed, &end);
+    fputs(end.errors, stderr);
+    NEED(end.exit_code == 0);
     NEED(securemem_sealed_close(sealed) == 0);
     into[0] = 0;
     NEED(securemem_unseal_into(sealed, into, OPENED) == 0);
     NEED(strcmp(into, "correct") == 0); /* zeros were not sealed over it */
-    may_lock(true);
     char *again = securemem_sealed_open(sealed, SECUREMEM_READ);
     NEED(again != NULL && strcmp(again, "correct") == 0 && is_locked(again));
     NEED(securemem_sealed_close(sealed) == 0);

@@ -259,6 +259,27 @@ static void what_was_written_is_sealed_and_else_dropped(void **state)
     securemem_sealed_free(sealed);
 }
 
+/* What is open is a secret: whoever closed it, closing the scope is none of an access. */
+static void what_is_open_may_be_closed_as_any_secret(void **state)
+{
+    (void)state;
+    unsigned char plain[20] = "written", into[20];
+    for (int access = SECUREMEM_NONE; access <= SECUREMEM_READ; access++)
+        for (int scope = SECUREMEM_READ; scope <= SECUREMEM_WRITE; scope++) {
+            securemem_sealed *sealed = sealed_of(plain, sizeof plain, 0);
+            unsigned char *open = securemem_sealed_open(sealed, (securemem_access)scope);
+            open[0] = scope == SECUREMEM_WRITE ? 'W' : 'w';
+            assert_int_equal(securemem_set_access(open, (securemem_access)access), 0);
+            assert_int_equal(securemem_sealed_rotate(), 0);
+            assert_int_equal(securemem_sealed_close(sealed), 0);
+            assert_int_equal(smem_key_pending(), 0);
+            assert_int_equal(securemem_unseal_into(sealed, into, sizeof into), 0);
+            assert_string_equal((char *)into,
+                                scope == SECUREMEM_WRITE ? "Written" : "written");
+            securemem_sealed_free(sealed);
+        }
+}
+
 static void scopes_are_counted_to_their_limit(void **state)
 {
     (void)state;
@@ -325,6 +346,7 @@ int main(void)
         cmocka_unit_test(freeing_what_is_not_sealed_is_misuse),
         cmocka_unit_test(what_is_open_is_a_secret_of_its_own_for_all_scopes),
         cmocka_unit_test(what_was_written_is_sealed_and_else_dropped),
+        cmocka_unit_test(what_is_open_may_be_closed_as_any_secret),
         cmocka_unit_test(scopes_are_counted_to_their_limit),
         cmocka_unit_test(an_open_one_may_be_freed),
         cmocka_unit_test(wiping_everything_loses_what_is_sealed_and_no_more),
