@@ -2,33 +2,42 @@
 #include "secret/misuse.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kernel/kernel.h"
 #include "region/line.h"
+#include "region/locks.h"
 #include "region/wipe.h"
 #include "secret/thread_local.h"
 
 #define STANDARD_ERROR 2
 #define PREFIX         "securemem: "
 
-/* Odd while the pair changes; who read at another number than before reads again. */
+/*
+ * Odd while the pair changes; who read at another number than before reads again. A fork
+ * waits for the lock, so that no child finds it odd.
+ */
 static atomic_uint changes;
 static _Atomic(securemem_misuse_handler) handler;
 static _Atomic(void *) handler_user;
 
 static SMEM_THREAD_LOCAL unsigned holds;
-static SMEM_THREAD_LOCAL const void *waiting;
+static SMEM_THREAD_LOCAL struct {
+    bool any;
+    securemem_misuse_kind kind;
+    const void *pointer;
+} waiting;
 
 void securemem_set_misuse_handler(securemem_misuse_handler new_handler, void *user)
 {
-    unsigned even = atomic_load(&changes) & ~1U;
-    while (!atomic_compare_exchange_weak(&changes, &even, even + 1))
-        even &= ~1U;
+    smem_lock_signals();
+    atomic_fetch_add(&changes, 1);
     atomic_store(&handler_user, user);
     atomic_store(&handler, new_handler);
-    atomic_store(&changes, even + 2);
+    atomic_fetch_add(&changes, 1);
+    smem_unlock_signals();
 }
 
 static securemem_misuse_handler get_handler(void **user)
@@ -93,11 +102,10 @@ void smem_misuse_hold(void)
 
 void smem_misuse_resume(void)
 {
-    const void *broken = waiting;
-    if (--holds > 0 || broken == NULL)
+    if (--holds > 0 || !waiting.any)
         return;
-    waiting = NULL;
-    smem_misuse(SECUREMEM_MISUSE_CANARY, broken);
+    waiting.any = false;
+    smem_misuse(waiting.kind, waiting.pointer);
 }
 
 void smem_misuse(securemem_misuse_kind kind, const void *pointer)
@@ -108,8 +116,12 @@ void smem_misuse(securemem_misuse_kind kind, const void *pointer)
     securemem_misuse_handler call = get_handler(&user);
     if (call == NULL)
         stop(&line);
-    if (holds > 0 && kind == SECUREMEM_MISUSE_CANARY) {
-        waiting = waiting == NULL ? pointer : waiting;
+    if (holds > 0) {
+        if (!waiting.any) {
+            waiting.any = true;
+            waiting.kind = kind;
+            waiting.pointer = pointer;
+        }
         return;
     }
     securemem_misuse misuse = {

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* Errors of the caller, told to a handler of the program's. test_abort.c has none. */
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -328,6 +331,83 @@ static int meet_broken_ones_while_sealing(void *argument)
     return 0;
 }
 
+/* The close of what was freed is a double free, told when nothing of it stands half way. */
+static int free_twice_while_sealing(void *argument)
+{
+    static unsigned calls;
+    unsigned char into[32], plain[32] = {7};
+    (void)argument;
+    jumps = true;
+    alarm(20);
+    securemem_sealed *freed = securemem_seal(plain, sizeof plain, 0);
+    securemem_sealed *other = securemem_seal(plain, sizeof plain, 0);
+    NEED(freed != NULL && other != NULL);
+    securemem_set_misuse_handler(fork_or_jump, &calls);
+    for (int i = 0; i < 2; i++) {
+        securemem_free(securemem_sealed_open(freed, SECUREMEM_READ));
+        if (setjmp(back) == 0) {
+            if (i == 0)
+                (void)securemem_sealed_close(freed);
+            else
+                securemem_sealed_free(freed);
+        }
+        NEED(calls == (unsigned)i + 1);
+    }
+    if (setjmp(back) == 0)
+        securemem_sealed_free(freed); /* it is gone */
+    NEED(calls == 3);
+    NEED(securemem_sealed_rotate() == 0);
+    NEED(securemem_unseal_into(other, into, sizeof into) == 0);
+    NEED(memcmp(into, plain, sizeof into) == 0);
+    char *secret = securemem_alloc(16);
+    secret[-1] ^= 1;
+    if (setjmp(back) == 0)
+        securemem_free(secret);
+    NEED(calls == 4); /* nothing is held back any more */
+    return 0;
+}
+
+static void *set_handlers(void *over)
+{
+    static unsigned calls;
+    jumps = false;
+    while (!atomic_load((atomic_bool *)over)) {
+        securemem_set_misuse_handler(fork_or_jump, &calls);
+        securemem_set_misuse_handler(NULL, NULL);
+    }
+    return NULL;
+}
+
+static int stop_for_misuse(void *argument)
+{
+    alarm(20);
+    securemem_free(argument); /* the handler, or the end */
+    _exit(0);
+}
+
+/* A handler that is being set in another thread is set, or not, in a child. */
+static int fork_beside(void *argument)
+{
+    atomic_bool over = false;
+    pthread_t thread;
+    NEED(pthread_create(&thread, NULL, set_handlers, &over) == 0);
+    for (int i = 0; i < 30; i++) {
+        struct child_end end;
+        child_run(stop_for_misuse, argument, &end);
+        NEED(end.exit_code == 0 || end.signal == SIGABRT);
+    }
+    atomic_store(&over, true);
+    NEED(pthread_join(thread, NULL) == 0);
+    return 0;
+}
+
+static void a_fork_beside_who_sets_a_handler_leaves_one_or_none(void **state)
+{
+    (void)state;
+    static int foreign;
+    CHILD_PASSES(fork_beside, &foreign);
+}
+
 static int be_refused_after_a_jump(void *argument)
 {
     static unsigned calls;
@@ -353,6 +433,7 @@ static void a_handler_may_fork_or_jump_whatever_met_the_broken_canary(void **sta
         bool jump = i == 1;
         CHILD_PASSES(meet_broken_ones_while_sealing, &jump);
     }
+    CHILD_PASSES(free_twice_while_sealing, NULL);
     CHILD_PASSES(be_refused_after_a_jump, NULL);
 }
 
@@ -374,6 +455,7 @@ int main(void)
         cmocka_unit_test_setup(null_is_nothing_and_errno_is_kept, set_handler),
         cmocka_unit_test_setup(a_handler_may_leave_by_longjmp, set_handler),
         cmocka_unit_test(a_handler_may_fork_or_jump_whatever_met_the_broken_canary),
+        cmocka_unit_test(a_fork_beside_who_sets_a_handler_leaves_one_or_none),
     };
     return RUN_GROUP(tests);
 }
