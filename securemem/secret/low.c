@@ -48,8 +48,12 @@ void smem_arena_note_free(securemem_arena *arena)
 
 void smem_arena_tell_low(securemem_arena *arena, struct smem_low low)
 {
-    if (low.on_low != NULL)
-        low.on_low(arena, low.remaining, low.user);
+    if (low.on_low == NULL)
+        return;
+    struct smem_kept_error kept; /* that of the call, whatever the program is refused */
+    smem_error_keep(&kept);
+    low.on_low(arena, low.remaining, low.user);
+    smem_error_put_back(&kept);
 }
 
 size_t securemem_arena_remaining(securemem_arena *arena)

@@ -10,6 +10,7 @@
 #include "region/wipe.h"
 #include "secret/cache.h"
 #include "secret/copy.h"
+#include "secret/low.h"
 #include "secret/misuse.h"
 #include "secret/secret.h"
 
@@ -126,6 +127,19 @@ static int move(struct smem_place *place, size_t size, const void **broken)
     return 0;
 }
 
+/* With no lock held: what the call has to tell, and what it gives. */
+static void *finish(int result, void *secret, securemem_arena *arena, struct smem_low low,
+                    const void *broken)
+{
+    if (broken != NULL)
+        smem_misuse(SECUREMEM_MISUSE_CANARY, broken);
+    smem_arena_tell_low(arena, low);
+    if (result == 0)
+        return secret;
+    errno = -result;
+    return NULL;
+}
+
 void *securemem_realloc(void *secret, size_t size)
 {
     if (secret == NULL)
@@ -139,15 +153,14 @@ void *securemem_realloc(void *secret, size_t size)
     }
     unsigned stripe = smem_stripe_of(&place.region->object);
     const void *broken = NULL;
+    securemem_arena *arena = place.region->owner;
     if (!smem_secret_resize(&place, size, &broken))
         result = move(&place, size, &broken);
+    smem_arena_note_free(arena);
+    struct smem_low low = smem_arena_low(arena);
+    void *moved = result == 0 ? smem_place_secret(&place) : NULL;
     smem_unlock_stripe(stripe); /* the old region may be gone */
-    if (broken != NULL)
-        smem_misuse(SECUREMEM_MISUSE_CANARY, broken);
-    if (result == 0)
-        return smem_place_secret(&place);
-    errno = -result;
-    return NULL;
+    return finish(result, moved, arena, low, broken);
 }
 
 void *securemem_dup(const void *secret)
@@ -156,14 +169,14 @@ void *securemem_dup(const void *secret)
     struct smem_place old, new;
     const void *broken = NULL;
     int result = smem_place_need("securemem_dup", secret, &old);
-    if (result == 0) {
-        result = copy_to_new(&old, smem_place_size(&old), &new, &broken);
-        smem_place_release(&old);
+    if (result != 0) {
+        errno = -result;
+        return NULL;
     }
-    if (broken != NULL)
-        smem_misuse(SECUREMEM_MISUSE_CANARY, broken);
-    if (result == 0)
-        return smem_place_secret(&new);
-    errno = -result;
-    return NULL;
+    securemem_arena *arena = old.region->owner;
+    result = copy_to_new(&old, smem_place_size(&old), &new, &broken);
+    struct smem_low low = smem_arena_low(arena);
+    void *copied = result == 0 ? smem_place_secret(&new) : NULL;
+    smem_place_release(&old);
+    return finish(result, copied, arena, low, broken);
 }

@@ -199,15 +199,9 @@ __attribute__((noinline)) static void *make(securemem_arena *arena, size_t size,
     smem_arena_release(arena);
     if (broken != NULL)
         smem_misuse(SECUREMEM_MISUSE_CANARY, broken);
-    if (result == 0) {
-        smem_arena_tell_low(arena, low);
-        return smem_place_secret(&place);
-    }
-    struct smem_kept_error kept;
-    smem_error_keep(&kept);
-    smem_arena_tell_low(arena, low);
-    smem_error_put_back(&kept);
-    return refuse(result);
+    void *secret = result == 0 ? smem_place_secret(&place) : NULL;
+    smem_arena_tell_low(arena, low); /* who may destroy the arena */
+    return result == 0 ? secret : refuse(result);
 }
 
 __attribute__((noinline)) static void *make_guarded(struct smem_cache *cache,

@@ -402,6 +402,56 @@ static void it_is_told_again_once_more_remained(void **state)
     securemem_arena_destroy(arena);
 }
 
+static void destroy_it(securemem_arena *arena, size_t remaining, void *user)
+{
+    (void)remaining;
+    (void)user;
+    low_calls++;
+    securemem_arena_destroy(arena);
+}
+
+static void the_callback_may_destroy_the_arena(void **state)
+{
+    (void)state;
+    for (int placement = SECUREMEM_GUARDED; placement <= SECUREMEM_PACKED; placement++) {
+        size_t page = view_page_size(), locked = view_locked_bytes();
+        securemem_arena *arena = arena_of(
+            (securemem_arena_options){.placement = (securemem_placement)placement,
+                                      .budget = 4 * page,
+                                      .low = 4 * page,
+                                      .on_low = destroy_it});
+        low_calls = 0;
+        (void)!securemem_arena_alloc(arena, 100); /* not one to use */
+        assert_int_equal(low_calls, 1);
+        assert_int_equal(view_locked_bytes(), locked);
+    }
+}
+
+static void it_is_told_of_what_moves_and_of_copies(void **state)
+{
+    (void)state;
+    size_t page = view_page_size();
+    securemem_arena *arena =
+        arena_of((securemem_arena_options){.budget = 10 * page,
+                                           .low = 4 * page,
+                                           .guard_kind = SECUREMEM_GUARDS_PROT_NONE,
+                                           .on_low = on_low_only});
+    low_calls = 0;
+    char *secret = securemem_arena_alloc(arena, 100);
+    secret = securemem_realloc(secret, 7 * page);
+    assert_non_null(secret);
+    assert_int_equal(low_calls, 1);
+    assert_null(securemem_realloc(secret, 20 * page));
+    assert_non_null(strstr(securemem_last_error()->message, "budget"));
+    assert_int_equal(low_calls, 1); /* it is low still */
+    secret = securemem_realloc(secret, page);
+    assert_non_null(secret);
+    for (size_t i = 0; i < 5; i++)
+        assert_non_null(securemem_dup(secret));
+    assert_int_equal(low_calls, 2);
+    securemem_arena_destroy(arena);
+}
+
 /* The limit is taken by others: the first allocation that meets it is refused. */
 static int meet_a_limit(void *unused)
 {
@@ -553,6 +603,8 @@ int main(void)
         cmocka_unit_test(the_program_is_told_once_when_little_is_left),
         cmocka_unit_test(it_is_told_again_once_more_remained),
         cmocka_unit_test(it_is_told_where_the_limit_is_taken_by_others),
+        cmocka_unit_test(the_callback_may_destroy_the_arena),
+        cmocka_unit_test(it_is_told_of_what_moves_and_of_copies),
         cmocka_unit_test(what_a_thread_kept_goes_back_when_it_ends),
         cmocka_unit_test(a_child_has_what_the_policy_says),
         cmocka_unit_test(wiping_all_leaves_the_canaries),
