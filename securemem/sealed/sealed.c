@@ -9,6 +9,7 @@
 #include "region/locks.h"
 #include "sealed/box.h"
 #include "secret/canary.h"
+#include "secret/fill.h"
 #include "secret/misuse.h"
 
 /* NULL and errno for a negative result. */
@@ -107,13 +108,14 @@ void *securemem_unseal(securemem_sealed *sealed, securemem_arena *arena)
         return refuse(result);
     if (arena == NULL)
         arena = smem_seal_arena(sealed->class);
-    void *secret = arena == NULL ? NULL : securemem_arena_alloc(arena, sealed->size);
+    void *secret = smem_fill_begin(arena, sealed->size);
     if (secret == NULL)
         return NULL;
     result = unseal(operation, sealed, secret);
     if (result == 0)
-        return secret;
+        return smem_fill_end(arena, secret);
     securemem_free(secret);
+    (void)smem_fill_end(arena, NULL);
     return refuse(result);
 }
 

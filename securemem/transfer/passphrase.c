@@ -10,6 +10,7 @@
 #include "kernel/kernel.h"
 #include "kernel/terminal.h"
 #include "region/error.h"
+#include "secret/fill.h"
 #include "transfer/stream.h"
 
 static const char operation[] = "securemem_read_passphrase";
@@ -119,25 +120,26 @@ static char *read_from(securemem_arena *arena, int terminal, const char *prompt,
                        size_t limit)
 {
     size_t length = 0;
-    char *secret = securemem_arena_alloc(arena, limit + 1);
+    char *secret = smem_fill_begin(arena, limit + 1);
     if (secret == NULL)
         return NULL;
     int result = ask_until_answered(terminal, prompt, secret, limit, &length);
     if (result != 0) {
         securemem_free(secret);
+        (void)smem_fill_end(arena, NULL);
         errno = -refuse(result, limit);
         return NULL;
     }
     secret[length] = '\0';
     if (length == limit)
-        return secret;
+        return smem_fill_end(arena, secret);
     char *exact = securemem_realloc(secret, length + 1);
     if (exact == NULL) {
         int code = errno;
         securemem_free(secret);
         errno = code;
     }
-    return exact;
+    return smem_fill_end(arena, exact);
 }
 
 /* False where another thread of this process reads one; a child inherits none. */

@@ -9,6 +9,7 @@
 #include "kernel/file.h"
 #include "kernel/kernel.h"
 #include "region/error.h"
+#include "secret/fill.h"
 #include "secret/place.h"
 
 /* What is asked for first where nothing is known of the length, and how that grows. */
@@ -246,17 +247,17 @@ void *smem_stream_read_all(const char *operation, const char *name,
     if (size > limit)
         size = limit;
     size_t room = size;
-    unsigned char *secret = securemem_arena_alloc(arena, size);
+    unsigned char *secret = smem_fill_begin(arena, size);
     if (secret == NULL)
         return NULL;
     int result = read_to_end(operation, name, descriptor, &secret, &size, limit);
     if (result == 0 && size == room && room == expected)
-        return secret; /* as long as it was said to be: it never moved */
+        return smem_fill_end(arena, secret); /* it never moved */
     unsigned char *exact = result == 0 ? securemem_realloc(secret, size) : NULL;
-    if (exact != NULL)
-        return exact;
-    int code = result == 0 ? errno : -result;
-    securemem_free(secret);
-    errno = code;
-    return NULL;
+    if (exact == NULL) {
+        int code = result == 0 ? errno : -result;
+        securemem_free(secret);
+        errno = code;
+    }
+    return smem_fill_end(arena, exact);
 }

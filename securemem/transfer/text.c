@@ -12,6 +12,7 @@
 
 #include "region/error.h"
 #include "secret/copy.h"
+#include "secret/fill.h"
 #include "secret/random.h"
 #include "transfer/stream.h"
 
@@ -28,11 +29,13 @@ static void *take(securemem_arena *arena, char *text)
 {
     arena = smem_stream_arena(arena);
     size_t length = strlen(text);
-    char *secret = arena == NULL ? NULL : securemem_arena_alloc(arena, length + 1);
+    char *secret = smem_fill_begin(arena, length + 1);
     if (secret == NULL)
         return NULL;
     smem_copy(secret, text, length);
-    sodium_memzero(text, length);
+    secret = smem_fill_end(arena, secret);
+    if (secret != NULL)
+        sodium_memzero(text, length);
     securemem_clear_registers(); /* strlen(3) reads by vectors */
     return secret;
 }
@@ -75,10 +78,11 @@ void *securemem_take_arg(securemem_arena *arena, char *argument)
 void *securemem_random(securemem_arena *arena, size_t size)
 {
     arena = smem_stream_arena(arena);
-    void *secret = arena == NULL ? NULL : securemem_arena_alloc(arena, size);
-    if (secret != NULL)
-        smem_random_fill(secret, size);
-    return secret;
+    void *secret = smem_fill_begin(arena, size);
+    if (secret == NULL)
+        return NULL;
+    smem_random_fill(secret, size);
+    return smem_fill_end(arena, secret);
 }
 
 typedef int decoder(unsigned char *bin, size_t bin_maxlen, const char *text,
@@ -103,7 +107,7 @@ static void *decode(const char *operation, securemem_arena *arena, decoder *deco
     if (text == NULL)
         return refuse(smem_error_argument(operation, "text is NULL"));
     arena = smem_stream_arena(arena);
-    unsigned char *secret = arena == NULL ? NULL : securemem_arena_alloc(arena, most);
+    unsigned char *secret = smem_fill_begin(arena, most);
     if (secret == NULL)
         return NULL;
     size_t size = 0;
@@ -114,17 +118,18 @@ static void *decode(const char *operation, securemem_arena *arena, decoder *deco
     errno = saved_errno;
     if (result != 0 || end != text + length) {
         securemem_free(secret);
+        (void)smem_fill_end(arena, NULL);
         return refuse(smem_error_argument(operation, "the text is malformed"));
     }
     if (size == most)
-        return secret;
+        return smem_fill_end(arena, secret);
     void *exact = securemem_realloc(secret, size);
     if (exact == NULL) {
         int code = errno;
         securemem_free(secret);
         errno = code;
     }
-    return exact;
+    return smem_fill_end(arena, exact);
 }
 
 void *securemem_from_hex(securemem_arena *arena, const char *text, size_t length)
@@ -138,8 +143,8 @@ void *securemem_from_base64(securemem_arena *arena, const char *text, size_t len
                   length / 4 * 3);
 }
 
-/* Room for text of that length, of bytes that are there. */
-static char *room_for(const char *operation, securemem_arena *arena, const void *secret,
+/* Room for text of that length, of bytes that are there; *arena is then the one it is in. */
+static char *room_for(const char *operation, securemem_arena **arena, const void *secret,
                       bool fits, size_t length)
 {
     if (secret == NULL)
@@ -147,29 +152,30 @@ static char *room_for(const char *operation, securemem_arena *arena, const void 
     if (!fits)
         return refuse(smem_error_own(operation, ENOMEM,
                                      "its text is larger than the address space"));
-    arena = smem_stream_arena(arena);
-    return arena == NULL ? NULL : securemem_arena_alloc(arena, length);
+    *arena = smem_stream_arena(*arena);
+    return smem_fill_begin(*arena, length);
 }
 
 char *securemem_to_hex(securemem_arena *arena, const void *secret, size_t size)
 {
     size_t length = 2 * size + 1;
-    char *text = room_for("securemem_to_hex", arena, secret, size < SIZE_MAX / 2, length);
-    if (text != NULL) {
-        sodium_bin2hex(text, length, secret, size);
-        securemem_clear_registers();
-    }
-    return text;
+    char *text =
+        room_for("securemem_to_hex", &arena, secret, size < SIZE_MAX / 2, length);
+    if (text == NULL)
+        return NULL;
+    sodium_bin2hex(text, length, secret, size);
+    securemem_clear_registers();
+    return smem_fill_end(arena, text);
 }
 
 char *securemem_to_base64(securemem_arena *arena, const void *secret, size_t size)
 {
     bool fits = size < SIZE_MAX / 2;
     size_t length = fits ? sodium_base64_encoded_len(size, BASE64) : 0;
-    char *text = room_for("securemem_to_base64", arena, secret, fits, length);
-    if (text != NULL) {
-        sodium_bin2base64(text, length, secret, size, BASE64);
-        securemem_clear_registers();
-    }
-    return text;
+    char *text = room_for("securemem_to_base64", &arena, secret, fits, length);
+    if (text == NULL)
+        return NULL;
+    sodium_bin2base64(text, length, secret, size, BASE64);
+    securemem_clear_registers();
+    return smem_fill_end(arena, text);
 }

@@ -295,6 +295,65 @@ static void encodings_go_both_ways_and_refuse_what_is_malformed(void **state)
     assert_int_equal(budget_now().secrets, secrets);
 }
 
+static char *sample(securemem_arena *arena, size_t which)
+{
+    static char words[] = "00ff", path[] = "/proc/self/comm";
+    char argument[] = "argument";
+    securemem_sealed *sealed;
+    char *made;
+    switch (which) {
+    case 0:
+        return securemem_random(arena, 32);
+    case 1:
+        return securemem_from_hex(arena, words, 4);
+    case 2:
+        return securemem_from_base64(arena, "Zm9v", 4);
+    case 3:
+        return securemem_to_hex(arena, "ab", 2);
+    case 4:
+        return securemem_to_base64(arena, "ab", 2);
+    case 5:
+        return securemem_take_arg(arena, argument);
+    case 6:
+        return securemem_read_file(arena, path, 100, NULL);
+    default:
+        sealed = securemem_seal("sealed", 7, 0);
+        made = securemem_unseal(sealed, arena);
+        securemem_sealed_free(sealed);
+        return made;
+    }
+}
+
+/* By a key, or where there is none by the access of every page. */
+static void what_comes_into_a_closed_arena_is_closed(void **state)
+{
+    (void)state;
+    const char *wanted_by[] = {NULL,   "\x00\xff", "foo", "6162",
+                               "YWI=", "argument", NULL,  "sealed"};
+    const size_t sizes[] = {32, 2, 3, 5, 5, 9, 0, 7};
+    for (int placement = SECUREMEM_GUARDED; placement <= SECUREMEM_PACKED; placement++) {
+        securemem_arena *arena = arena_of(
+            (securemem_arena_options){.protection_key = SECUREMEM_PREFERRED,
+                                      .placement = (securemem_placement)placement});
+        for (size_t i = 0; i < COUNT(sizes); i++) {
+            errno = 77;
+            char *secret = sample(arena, i);
+            assert_non_null(secret);
+            assert_int_equal(errno, 77);
+            assert_false(view_readable(secret));
+            assert_int_equal(securemem_arena_open(arena, SECUREMEM_READ), 0);
+            if (wanted_by[i] != NULL)
+                assert_memory_equal(secret, wanted_by[i], sizes[i]);
+            assert_int_equal(securemem_arena_close(arena), 0);
+            assert_false(view_readable(secret));
+        }
+        assert_null(securemem_from_hex(arena, "0g", 2));
+        assert_int_equal(errno, EINVAL);
+        assert_int_equal(securemem_arena_close(arena), -EINVAL); /* no scope is left */
+        securemem_arena_destroy(arena);
+    }
+}
+
 static void random_secrets_differ(void **state)
 {
     (void)state;
@@ -324,6 +383,7 @@ int main(void)
         cmocka_unit_test(writes_are_whole_whatever_the_reader_does),
         cmocka_unit_test(a_reader_that_is_gone_is_an_error),
         cmocka_unit_test(encodings_go_both_ways_and_refuse_what_is_malformed),
+        cmocka_unit_test(what_comes_into_a_closed_arena_is_closed),
         cmocka_unit_test(random_secrets_differ),
     };
     return skip_status(cmocka_run_group_tests(tests, prepare, NULL),
