@@ -195,8 +195,10 @@ SECUREMEM_API int securemem_arena_trim(securemem_arena *arena);
  * Locks pages ahead until the arena has bytes of them idle, and keeps so much idle from
  * then on, until it is trimmed: allocations of up to a page cannot fail while less than
  * that is handed out since, page by page. A packed size class takes whole pages, and each
- * thread may have a page of it for itself: reserve as many. Guarded ones are not cached by
- * threads meanwhile: each allocation and free takes a lock, and still no system call.
+ * thread may have a page of it for itself: reserve as many; those of an arena of packed
+ * secrets that are too large to be packed find nothing reserved. Guarded arenas are not
+ * cached by threads meanwhile: each allocation and free takes a lock, and still no system
+ * call.
  * 0, -EINVAL (not an arena), or why it cannot be had: -ENOMEM, -EPERM, -ENOTSUP, -EAGAIN;
  * the reservation is then as before.
  */

@@ -93,9 +93,11 @@ SECUREMEM_API void securemem_wipe(void *ptr, size_t len);
 /*
  * Wipes every secret of every arena of the process, whatever its access; pointers stay
  * valid, contents are zeros. For the moment before the process ends or after an intrusion
- * was seen. Async-signal-safe, takes no lock and waits for no other thread. A thread that
- * opens or closes a secret at this very moment may see a fault. A secret being
- * allocated meanwhile may be missed: it holds nothing yet. Scratch stacks (scratch.h) come
+ * was seen. Async-signal-safe, takes no lock and waits for no other thread. Secrets that
+ * rest closed are open while they are wiped, and closed again: a thread that opens, closes
+ * or copies one at this very moment, or makes one in an arena that is closed by mprotect(2)
+ * (.protection_key), may see a fault.
+ * A secret being allocated meanwhile may be missed: it holds nothing yet. Scratch stacks (scratch.h) come
  * last, and threads that run on one do not survive that, but for the caller.
  * Of the kernel it asks for open, read, mprotect and membarrier(2): a sandbox that answers
  * the last one with an errno is fine, one that ends the process for it is not.

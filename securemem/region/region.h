@@ -73,8 +73,8 @@ struct smem_slot {
     atomic_uchar align_log2;
     uint8_t lock_refused; /* errno; 0: not refused, or not asked for */
     bool locked : 1;
-    bool kept_wiped : 1;     /* inherited under FORK_KEEP, but wiped for want of a lock */
-    uint32_t wiped_in;       /* the epoch of the process in which that was */
+    bool kept_wiped : 1; /* inherited under FORK_KEEP, but wiped for want of a lock */
+    uint32_t wiped_in;   /* the epoch of the process in which that was */
 };
 _Static_assert(sizeof(struct smem_slot) == SMEM_CACHE_LINE, "its thread's alone");
 
