@@ -145,7 +145,7 @@ typedef struct securemem_arena_options {
     size_t idle; /* bytes of freed, wiped, still locked pages to keep for reuse;
                              0: each free unlocks and unmaps; SIZE_MAX: keep all */
     size_t low;  /* bytes, 0: never. on_low is called once when no more than these remain
-                             after an allocation of the arena, or one is refused; and
+                             after an allocation of the arena, granted or refused; and
                              again once more remained meanwhile, after a free too */
     void (*on_low)(securemem_arena *arena, size_t remaining, void *user);
     void *user;                      /* for on_low */

@@ -79,6 +79,19 @@ static void *pointer_to(uintptr_t address)
     return (void *)address; /* NOLINT(performance-no-int-to-ptr): an address */
 }
 
+struct stretch {
+    uintptr_t start, end;
+};
+
+/* The kernel stops at a hole: what lies behind it is unlocked mapping by mapping. */
+static int unlock_part(const struct smem_proc_map *map, void *context)
+{
+    const struct stretch *stretch = context;
+    uintptr_t start = map->start > stretch->start ? map->start : stretch->start;
+    uintptr_t end = map->end < stretch->end ? map->end : stretch->end;
+    return start < end ? smem_kernel_unlock(pointer_to(start), end - start) : 0;
+}
+
 /* In a deterministic process all stays locked, whoever asked for it. */
 static int unlock(uintptr_t start, uintptr_t end)
 {
@@ -89,10 +102,9 @@ static int unlock(uintptr_t start, uintptr_t end)
     int result = smem_registry_meet(pointer_to(start), end - start) != NULL
                      ? 0
                      : smem_kernel_unlock(pointer_to(start), end - start);
+    if (result == -ENOMEM) /* a hole, or vm.max_map_count, which is told again */
+        result = smem_proc_each_map(unlock_part, &(struct stretch){start, end});
     smem_unlock_registry();
-    /* Unmapped, there is nothing to unlock; but vm.max_map_count is told in the same way. */
-    if (result == -ENOMEM && smem_kernel_is_locked(pointer_to(start), end - start) != 1)
-        return 0;
     return result;
 }
 
@@ -100,10 +112,6 @@ static bool is_page_locked(uintptr_t page)
 {
     return smem_kernel_is_locked(pointer_to(page), smem_kernel_page_size()) == 1;
 }
-
-struct stretch {
-    uintptr_t start, end;
-};
 
 /* 1 where it is a mapping of the stretch without a lock, which the kernel gives or not. */
 static int lacks_lock(const struct smem_proc_map *map, void *context)

@@ -94,6 +94,22 @@ static void what_is_no_range_is_refused_and_changes_nothing(void **state)
     munmap(memory, 4 * page);
 }
 
+/* Whoever unmapped a part in the middle has the rest unlocked all the same. */
+static void what_lies_behind_a_hole_is_unlocked(void **state)
+{
+    (void)state;
+    size_t before = view_locked_bytes();
+    char *memory = map(5);
+    assert_int_equal(securemem_lock_range(memory, 5 * page), 0);
+    assert_int_equal(view_locked_bytes(), before + 5 * page);
+    assert_int_equal(munmap(memory + page, page), 0);
+    assert_int_equal(munmap(memory + 3 * page, page), 0);
+    assert_int_equal(securemem_unlock_range(memory, 5 * page), 0);
+    assert_int_equal(view_locked_bytes(), before);
+    smem_range_check();
+    munmap(memory, 5 * page);
+}
+
 static void secrets_are_refused_and_stay_locked(void **state)
 {
     (void)state;
@@ -360,6 +376,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_page_is_unlocked_by_the_last_that_shares_it),
         cmocka_unit_test(what_is_no_range_is_refused_and_changes_nothing),
+        cmocka_unit_test(what_lies_behind_a_hole_is_unlocked),
         cmocka_unit_test(secrets_are_refused_and_stay_locked),
         cmocka_unit_test(a_region_where_a_range_was_is_never_unlocked),
         cmocka_unit_test(counts_are_those_of_a_simple_model),
