@@ -58,14 +58,13 @@ static const char *derive(const struct pkcs8 *parsed, unsigned char **key)
     if (place == NULL)
         return why();
     struct derivation d = {.secret_key = place, .seed = parsed->seed.at};
-    if (securemem_scratch_call(derive_there, &d, STACK_OF_SIGNING) != 0)
-        wrong = why();
-    else if (d.result != 0)
+    int called = securemem_scratch_call(derive_there, &d, STACK_OF_SIGNING);
+    if (called == 0 && d.result != 0)
         wrong = "holds a key that libsodium does not take";
-    else if (parsed->public_key.size > 0 &&
+    else if (called == 0 && parsed->public_key.size > 0 &&
              !securemem_equal(d.public_key, parsed->public_key.at, sizeof d.public_key))
         wrong = "holds a public key that is not that of its private key";
-    else if (securemem_set_access(place, SECUREMEM_NONE) != 0)
+    else if (called != 0 || securemem_set_access(place, SECUREMEM_NONE) != 0)
         wrong = why();
     if (wrong == NULL)
         *key = place;
