@@ -103,7 +103,9 @@ static int unlock(uintptr_t start, uintptr_t end)
                      ? 0
                      : smem_kernel_unlock(pointer_to(start), end - start);
     if (result == -ENOMEM) /* a hole, or vm.max_map_count, which is told again */
-        result = smem_proc_each_map(unlock_part, &(struct stretch){start, end});
+        result = smem_kernel_is_locked(pointer_to(start), end - start) == 1
+                     ? smem_proc_each_map(unlock_part, &(struct stretch){start, end})
+                     : 0;
     smem_unlock_registry();
     return result;
 }

@@ -50,6 +50,15 @@ static int refuse(int result)
     return smem_error_kernel("sigaltstack", result, 0);
 }
 
+/* One that is older than the process ends once no call stands on it. */
+static void drop_aged(struct smem_stacks *stacks)
+{
+    if (!stacks->aged || stacks->lent)
+        return;
+    smem_alternate_give(stacks);
+    stacks->aged = false;
+}
+
 /* It was not left: what a call changed that ended by a jump. */
 static int restore(struct smem_stacks *stacks)
 {
@@ -77,6 +86,7 @@ int smem_alternate_enter(struct smem_stacks *stacks)
         if (result != 0)
             return refuse(result);
     }
+    drop_aged(stacks);
     if (!now.there)
         return 0;
     result = need(stacks, now.length);
@@ -107,10 +117,7 @@ void smem_alternate_leave(struct smem_stacks *stacks)
         return;
     (void)restore(stacks); /* refused, it is tried again by the next call */
     wipe(stacks);
-    if (stacks->aged && !stacks->lent) {
-        smem_alternate_give(stacks);
-        stacks->aged = false;
-    }
+    drop_aged(stacks);
 }
 
 void smem_alternate_end(struct smem_stacks *stacks)

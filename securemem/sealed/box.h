@@ -108,7 +108,10 @@ int smem_box_reseal(struct securemem_sealed *box, struct smem_sealing_key *key,
  */
 bool smem_box_renew(struct securemem_sealed *box, struct smem_sealing_key *key);
 
-/* After each call of the chapter, in its smem_misuse_hold: seals one secret anew whose key is retired. */
+/*
+ * After each call of the chapter, in its smem_misuse_hold: seals one secret anew whose key is
+ * retired.
+ */
 void smem_box_advance(void);
 
 #endif

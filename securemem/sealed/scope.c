@@ -13,8 +13,8 @@
 #include "secret/place.h"
 
 /*
- * Whether what is open was wiped in this child, whose lock on it was refused: it is asked
- * once after each fork.
+ * Whether what is open was wiped in this child, or one before it, whose lock on it was
+ * refused: it is asked once after each fork.
  */
 static bool is_lost(securemem_sealed *sealed)
 {

@@ -100,7 +100,10 @@ int smem_arena_reserve(securemem_arena *arena, size_t bytes);
  */
 int smem_arena_wipe_slot(struct smem_region *region, uint32_t slot, const void **broken);
 
-/* With the stripe held: what it checks; a slot that is not LIVE, or without access, is not looked at. */
+/*
+ * With the stripe held: what it checks; a slot that is not LIVE, or without access, is not
+ * looked at.
+ */
 void smem_arena_check_slot(const struct smem_region *region, uint32_t slot,
                            const void **broken);
 

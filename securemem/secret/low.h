@@ -12,7 +12,10 @@ struct smem_low {
     size_t remaining;
 };
 
-/* With the stripe held, after an allocation or its refusal: what is due now, once until more remains again. */
+/*
+ * With the stripe held, after an allocation or its refusal: what is due now, once until more
+ * remains again.
+ */
 struct smem_low smem_arena_low(securemem_arena *arena);
 
 /* With the stripe held, after a free. */

@@ -63,7 +63,10 @@ void smem_place_forget(const struct smem_place *place);
  */
 int smem_place_need(const char *operation, const void *pointer, struct smem_place *place);
 
-/* Whether a fork since it was made took a live secret's contents, of this process or of one that it descends from. */
+/*
+ * Whether a fork since it was made took a live secret's contents, of this process or of one
+ * that it descends from.
+ */
 bool smem_place_is_wiped(const void *secret);
 
 #endif
