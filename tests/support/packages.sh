@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: ISC
 # need_packages WHAT:PACKAGE ...: installs the Debian packages whose WHAT, a command, a
-# system header or a pkg-config file, is missing. Says what it installs; does nothing
-# where all is there.
+# system header, a library or a pkg-config file, is missing. Says what it installs; does
+# nothing where all is there.
 # shellcheck shell=sh
 
 has() {
     case $1 in
     *.h) [ -e "/usr/include/$1" ] ;;
+    *.so.*) /sbin/ldconfig -p | grep -qF "$1" ;;
     *.pc) command -v pkg-config >/dev/null && pkg-config --exists "${1%.pc}" ;;
     *) command -v "$1" >/dev/null || [ -x "/sbin/$1" ] || [ -x "/usr/sbin/$1" ] ;;
     esac
