@@ -7,7 +7,7 @@
 has() {
     case $1 in
     *.h) [ -e "/usr/include/$1" ] ;;
-    *.so.*) /sbin/ldconfig -p | grep -qF "$1" ;;
+    *.so.*) /sbin/ldconfig -p | grep -F "$1" >/dev/null ;;
     *.pc) command -v pkg-config >/dev/null && pkg-config --exists "${1%.pc}" ;;
     *) command -v "$1" >/dev/null || [ -x "/sbin/$1" ] || [ -x "/usr/sbin/$1" ] ;;
     esac
