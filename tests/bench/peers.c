@@ -4,8 +4,12 @@
 #include <dlfcn.h>
 #include <securemem.h>
 #include <sodium.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#include "support/view.h"
 
 /* Of gcrypt.h. */
 #define GCRYPT_INIT_SECURE_MEMORY      24
@@ -182,6 +186,59 @@ static void wipe_place(void *memory, size_t size)
     explicit_bzero(memory, size);
 }
 
+/*
+ * The least that secrets at the ends of pages cost, a page between any two, where what stands
+ * before each is looked at: the last that was freed is the next. What another thread freed
+ * comes back when this one has no more, of twice as many as are under way.
+ */
+static _Thread_local struct {
+    char *memory;
+    size_t size, count;
+    void *unused[PLACES];
+} ends;
+
+static void lay_out(size_t size)
+{
+    size_t page = view_page_size(), length = (size + page - 1) / page * page;
+    for (size_t i = 0; i < PLACES; i++)
+        ends.unused[i] =
+            ends.memory + i * (length + page) + length - (size + 15) / 16 * 16;
+    ends.size = size;
+    ends.count = PLACES;
+}
+
+static void *last_end(size_t size)
+{
+    if (size > LARGEST)
+        return NULL;
+    if (ends.memory == NULL) {
+        size_t length = PLACES * (LARGEST + view_page_size());
+        void *memory = mmap(NULL, length, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (memory == MAP_FAILED)
+            return NULL;
+        /* A kernel without huge pages has none to refuse. */
+        (void)madvise(memory, length, MADV_NOHUGEPAGE);
+        ends.memory = memory;
+    }
+    if (size != ends.size || ends.count == 0)
+        lay_out(size);
+    return ends.unused[--ends.count];
+}
+
+static void wipe_end(void *memory, size_t size)
+{
+    const uint64_t *before = memory;
+    uint64_t found = 0;
+    for (int i = 1; i <= 8; i++)
+        found |= before[-i];
+    if (found != 0)
+        abort();
+    explicit_bzero(memory, size);
+    if (ends.count < PLACES)
+        ends.unused[ends.count++] = memory;
+}
+
 const struct peer peers[PEERS] = {
     {"malloc + explicit_bzero", false, false, false, no_preparation, with_malloc,
      end_malloc},
@@ -200,4 +257,6 @@ const struct peer peers[PEERS] = {
     {"securemem guarded", true, true, false, begin_returning, with_arena, end_secret},
     {"no allocator: written and wiped", false, false, true, no_preparation, next_place,
      wipe_place},
+    {"no allocator: at ends of pages", false, false, true, no_preparation, last_end,
+     wipe_end},
 };

@@ -19,7 +19,7 @@ struct peer {
     void (*release)(void *memory, size_t size); /* wipes as well */
 };
 
-enum { PEERS = 10, PEER_MALLOC = 0, PEER_PACKED = 5, PEER_GUARDED = 8 };
+enum { PEERS = 11, PEER_MALLOC = 0, PEER_PACKED = 5, PEER_GUARDED = 8 };
 
 extern const struct peer peers[PEERS];
 
