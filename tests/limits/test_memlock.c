@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* RLIMIT_MEMLOCK: what fits is locked, what does not is refused with the remedy. */
 #include <errno.h>
+#include <pthread.h>
 #include <securemem.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -137,6 +138,57 @@ static void a_preferred_lock_beyond_the_limit_is_reported_missing(void **state)
             SKIP("this process may not lower its limit or leave root");
 }
 
+#define FEW 4 /* of a limit of 16 pages */
+
+static void *make_and_free(void *arena)
+{
+    size_t made = alloc_until_refused(arena, MOST / 128);
+    for (size_t i = 0; i < made; i++)
+        securemem_free(secrets[i]);
+    return (void *)made;
+}
+
+/*
+ * A few idle pages of the arena are locked, the others are refused. What a thread takes into
+ * its cache while the limit is full is not refused memory: later ones have room to be locked.
+ */
+static int make_room_later(void *argument)
+{
+    size_t limit = *(size_t *)argument, page = view_page_size();
+    if (!child_become_ordinary(limit))
+        return SKIP_EXIT;
+    securemem_arena *others = securemem_arena_create(NULL);
+    securemem_arena *arena = securemem_arena_create(
+        &(securemem_arena_options){.lock = SECUREMEM_PREFERRED, .idle = SIZE_MAX});
+    NEED(others != NULL && arena != NULL);
+    NEED(alloc_until_refused(others, limit / page - FEW) == limit / page - FEW);
+    pthread_t thread;
+    void *made;
+    NEED(pthread_create(&thread, NULL, make_and_free, arena) == 0);
+    NEED(pthread_join(thread, &made) == 0 && (size_t)made == MOST / 128);
+    NEED(view_locked_bytes() == limit);
+
+    /* With this one others are cached, and the limit is full. */
+    void *first = securemem_arena_alloc(arena, SIZE);
+    NEED(first != NULL && view_locked_bytes() == limit);
+    securemem_arena_destroy(others);
+    size_t more = limit / page - 1;
+    NEED(alloc_until_refused(arena, more) == more);
+    secrets[more] = first;
+    struct many many;
+    many_look(secrets, limit / page, &many);
+    NEED(many.locked == limit / page && view_locked_bytes() == limit);
+    return 0;
+}
+
+static void a_preferred_lock_is_tried_again_where_there_is_room(void **state)
+{
+    (void)state;
+    size_t limit = 64 * KIB;
+    if (child_skips(make_room_later, &limit))
+        SKIP("this process may not lower its limit or leave root");
+}
+
 /* mlockall(MCL_FUTURE) locks and charges reservations, and forbids guards in them. */
 static int lock_everything_first(void *argument)
 {
@@ -210,6 +262,7 @@ int main(void)
         cmocka_unit_test(a_limit_of_64_kib_is_filled_to_its_last_page),
         cmocka_unit_test(a_limit_of_8_mib_holds_2048_guarded_secrets),
         cmocka_unit_test(a_preferred_lock_beyond_the_limit_is_reported_missing),
+        cmocka_unit_test(a_preferred_lock_is_tried_again_where_there_is_room),
         cmocka_unit_test(under_mlockall_secrets_have_guards_that_are_not_charged),
         cmocka_unit_test(under_mlockall_and_a_limit_secrets_have_guards),
     };
