@@ -64,27 +64,9 @@ static bool is_plain(const struct smem_cache *cache, const struct smem_slot *slo
            slot->epoch == cache->forks && (slot->locked || cache->unlocked);
 }
 
-/*
- * The lines that are wiped are asked for before the canary is waited for: many secrets at the
- * ends of their pages do not fit into the processor's cache.
- */
-SMEM_FAST void expect_wipe(const struct smem_cache *cache, const char *secret)
-{
-    size_t left = -(uintptr_t)secret & (cache->page - 1);
-    if (left <= SMEM_CACHE_LINE)
-        return;
-    __builtin_prefetch(secret, 1);
-    __builtin_prefetch(secret + SMEM_CACHE_LINE, 1);
-    if (left <= 2 * SMEM_CACHE_LINE)
-        return;
-    __builtin_prefetch(secret + 2 * SMEM_CACHE_LINE, 1);
-    __builtin_prefetch(secret + 3 * SMEM_CACHE_LINE, 1);
-}
-
 bool smem_cache_free_guarded(struct smem_cache *cache, const struct smem_cache_row *row,
                              void *secret)
 {
-    expect_wipe(cache, secret);
     /* A page and its guard; a secret of size 0 begins at the guard. */
     size_t index = ((uintptr_t)secret - row->start) >> (cache->page_log2 + 1);
     char *page = (char *)row->start + (index << (cache->page_log2 + 1));
