@@ -8,11 +8,16 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "unit/unit.h"
+
+#ifndef AT_MINSIGSTKSZ
+#define AT_MINSIGSTKSZ 51 /* <asm/auxvec.h> of some processors lacks it */
+#endif
 
 /* It blocks signals itself while a handler runs, and keeps mappings of threads. */
 #if defined(__SANITIZE_THREAD__)
@@ -432,7 +437,7 @@ static int ask_for_stack(void *argument)
     NEED(securemem_signal_stack() == 0);
     NEED(sigaltstack(NULL, &now) == 0 && (now.ss_flags & SS_DISABLE) == 0);
     char *stack = now.ss_sp;
-    NEED(now.ss_size >= (size_t)MINSIGSTKSZ + 32768);
+    NEED(now.ss_size >= getauxval(AT_MINSIGSTKSZ) + 65536);
     struct view view;
     NEED(view_at(stack, &view) && view_has(&view, "lo") && view_has(&view, "dd"));
     NEED(view_at(stack + now.ss_size - 1, &view) && view_has(&view, "lo"));
