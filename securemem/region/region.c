@@ -126,8 +126,6 @@ static int reserve(struct smem_region *region)
     if (result != 0)
         return smem_error_kernel("mmap", result, region->length);
     region->base = base;
-    atomic_store_explicit(&region->start, (uintptr_t)base, memory_order_relaxed);
-    atomic_store_explicit(&region->extent, region->length, memory_order_relaxed);
 
     /*
      * Under mlockall(MCL_FUTURE) it is born locked: guards are charged, and refused. A
@@ -320,7 +318,6 @@ int smem_region_release(struct smem_region *region)
         if (region->placeholder)
             (void)smem_kernel_unmap(region->base, region->length); /* it holds nothing */
     }
-    atomic_store_explicit(&region->extent, 0, memory_order_relaxed);
     smem_budget_discharge(region->charged);
     unmap_metadata(region);
     smem_pool_give(&pool, region);

@@ -63,8 +63,11 @@ int smem_registry_add(struct smem_region *region)
                               "not look up; free memory below");
     smem_lock_registry();
     int result = make_tables(start, end);
-    if (result == 0)
+    if (result == 0) {
+        atomic_store_explicit(&region->start, start, memory_order_relaxed);
+        atomic_store_explicit(&region->extent, region->length, memory_order_release);
         enter(region, region);
+    }
     smem_unlock_registry();
     return result;
 }
@@ -72,6 +75,11 @@ int smem_registry_add(struct smem_region *region)
 void smem_registry_remove(struct smem_region *region)
 {
     smem_lock_registry();
+    /*
+     * Who has these addresses next holds the lock after this: no thread that remembers the
+     * region takes it for that of a new secret.
+     */
+    atomic_store_explicit(&region->extent, 0, memory_order_relaxed);
     enter(region, NULL);
     smem_unlock_registry();
 }

@@ -42,9 +42,11 @@ static inline struct smem_chunk *smem_chunk_of(uintptr_t address)
 
 static inline bool smem_region_holds(const struct smem_region *region, uintptr_t address)
 {
-    return region != NULL &&
-           address - atomic_load_explicit(&region->start, memory_order_relaxed) <
-               atomic_load_explicit(&region->extent, memory_order_relaxed);
+    if (region == NULL)
+        return false;
+    /* It is written last and taken away first: the start is that of the same region. */
+    uintptr_t extent = atomic_load_explicit(&region->extent, memory_order_acquire);
+    return address - atomic_load_explicit(&region->start, memory_order_relaxed) < extent;
 }
 
 /* A region that has one of these addresses, or NULL. */
