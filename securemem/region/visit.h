@@ -43,15 +43,22 @@ void smem_visit_forget(void);
 /* As smem_slot_end, when there may be a visitor. */
 void smem_slot_end_visited(struct smem_slot *slot, enum smem_slot_state state);
 
-/*
- * A slot stops to be LIVE; waits for visitors, who may have seen it so, with its size and
- * its access.
- */
-static inline void smem_slot_end(struct smem_slot *slot, enum smem_slot_state state)
+/* A slot stops to be LIVE. False where there may be a visitor, who is to be waited for. */
+static inline bool smem_slot_end_unseen(struct smem_slot *slot,
+                                        enum smem_slot_state state)
 {
     atomic_store_explicit(&slot->state, (unsigned char)state, memory_order_release);
     atomic_signal_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(&smem_visits, memory_order_acquire) != 0)
+    return atomic_load_explicit(&smem_visits, memory_order_acquire) == 0;
+}
+
+/*
+ * The same, and waits for visitors, who may have seen it LIVE, with its size and its
+ * access.
+ */
+static inline void smem_slot_end(struct smem_slot *slot, enum smem_slot_state state)
+{
+    if (!smem_slot_end_unseen(slot, state))
         smem_slot_end_visited(slot, state);
 }
 

@@ -11,6 +11,7 @@
 #include "region/registry.h"
 #include "region/thread_key.h"
 #include "secret/account.h"
+#include "secret/cache_guarded.h"
 #include "secret/misuse.h"
 #include "secret/packed.h"
 #include "secret/random.h"
@@ -39,10 +40,11 @@ static void remember_run(struct smem_thread *thread, struct smem_cache *cache,
     thread->last = cache;
 }
 
-/* What lies elsewhere than the last ones did; apart, so that these save no registers. */
-__attribute__((noinline)) static bool
-free_elsewhere(struct smem_thread *thread, const securemem_arena *arena, void *secret)
+bool smem_cache_free_elsewhere(const securemem_arena *arena, void *secret)
 {
+    struct smem_thread *thread = smem_thread_self;
+    if (thread == NULL)
+        return false;
     struct smem_region *region = smem_registry_find(secret);
     if (region == NULL || (arena != NULL && arena != region->owner) ||
         atomic_load(&region->object.state) != SMEM_REGION_LIVE)
@@ -55,7 +57,8 @@ free_elsewhere(struct smem_thread *thread, const securemem_arena *arena, void *s
             return false;
         /* NULL: in front of the first slot */
         const struct smem_cache_row *row = smem_cache_row(cache, secret);
-        return row != NULL && smem_cache_free_guarded(cache, row, secret);
+        return row != NULL &&
+               smem_cache_free_guarded(smem_cache_on_row(cache, row, secret));
     }
     struct smem_packed packed;
     unsigned class;
@@ -63,19 +66,6 @@ free_elsewhere(struct smem_thread *thread, const securemem_arena *arena, void *s
         return false; /* also a guard, which the run has no page for */
     remember_run(thread, cache, region);
     return smem_cache_free_packed(cache, packed);
-}
-
-bool smem_cache_free_any(const securemem_arena *arena, void *secret)
-{
-    struct smem_thread *thread = smem_thread_self;
-    if (thread == NULL)
-        return false;
-    struct smem_cache *last = thread->last_guarded;
-    const struct smem_cache_row *row = smem_cache_row(last, secret);
-    bool here = row != NULL && (arena == NULL || arena == last->arena);
-    return here && smem_cache_is_current(last)
-               ? smem_cache_free_guarded(last, row, secret)
-               : free_elsewhere(thread, arena, secret);
 }
 
 /* With the stripe held: gives back all but the last keep secrets of the class. */

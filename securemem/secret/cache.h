@@ -175,10 +175,6 @@ SMEM_FAST void *smem_cache_alloc_packed(struct smem_cache *cache, size_t size,
     return packed.secret;
 }
 
-/* The same for a size that is not packed. */
-void *smem_cache_alloc_guarded(struct smem_cache *cache, size_t size,
-                               unsigned align_log2);
-
 /*
  * The cache that knows the run where this thread freed its last packed secret, if this one,
  * of that arena (NULL: of any), would lie there too; or NULL.
@@ -219,29 +215,15 @@ static inline struct smem_packed smem_cache_packed(const struct smem_cache *cach
     return (struct smem_packed){secret, cache->run.words + (offset >> SMEM_UNIT_LOG2)};
 }
 
-/* The one of both rows that an address lies in, on a slot or on the guard behind one; or NULL. */
-SMEM_FAST const struct smem_cache_row *smem_cache_row(const struct smem_cache *cache,
-                                                      const void *address)
-{
-    size_t at = (uintptr_t)address - cache->rows->start >= cache->rows->length;
-    __asm__("" : "+r"(at)); /* which of the two cannot be foreseen: this is no branch */
-    const struct smem_cache_row *row = cache->rows + at;
-    return (uintptr_t)address - row->start < row->length ? row : NULL;
-}
-
-/* A guarded secret of that row, in the same way. */
-bool smem_cache_free_guarded(struct smem_cache *cache, const struct smem_cache_row *row,
-                             void *secret);
-
-/* Any secret of that arena (NULL: of any), wherever it is, in the same way. */
-bool smem_cache_free_any(const securemem_arena *arena, void *secret);
+/*
+ * Frees what lies elsewhere than the last ones did, of that arena (NULL: of any), in the
+ * same way.
+ */
+bool smem_cache_free_elsewhere(const securemem_arena *arena, void *secret);
 
 /* The region becomes the row where this thread looks first; NULL where it is none. */
 const struct smem_cache_row *smem_cache_remember_row(struct smem_cache *cache,
                                                      const struct smem_region *region);
-
-/* A LIVE slot, wiped as smem_cache_alloc_guarded expects it, into a bin with room. */
-void smem_cache_put_guarded(struct smem_cache *cache, struct smem_slot *slot, char *page);
 
 /*
  * Before the stripe of the arena is taken: gives the thread a place to cache the arena's

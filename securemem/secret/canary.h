@@ -48,8 +48,15 @@ bool smem_canary_intact(const struct smem_region *region, uint32_t slot);
 /* An overrun that goes backwards meets these first. */
 #define SMEM_CANARY_NEAR 64U
 
+/* Has the processor fetch what is before an address, which need not be one. */
+static inline void smem_canary_expect(const void *address)
+{
+    __builtin_prefetch((const char *)address - SMEM_CANARY_NEAR);
+}
+
 /* Whether so many bytes before an address are the pattern. */
-static inline bool smem_canary_before(const char *address, uint64_t pattern)
+__attribute__((always_inline)) static inline bool smem_canary_before(const char *address,
+                                                                     uint64_t pattern)
 {
     typedef uint64_t pair __attribute__((vector_size(16), aligned(1)));
     const pair *before = (const pair *)(const void *)(address - SMEM_CANARY_NEAR);

@@ -12,7 +12,7 @@
 #include "region/memlock.h"
 #include "region/registry.h"
 #include "region/wipe.h"
-#include "secret/cache.h"
+#include "secret/cache_guarded.h"
 #include "secret/canary.h"
 #include "secret/door.h"
 #include "secret/low.h"
@@ -208,8 +208,9 @@ __attribute__((noinline)) static void *make_guarded(struct smem_cache *cache,
                                                     securemem_arena *arena, size_t size,
                                                     unsigned align_log2)
 {
-    void *secret = smem_cache_alloc_guarded(cache, size, align_log2);
-    return secret != NULL ? secret : make(arena, size, align_log2);
+    if (!smem_cache_has_guarded(cache, size))
+        return make(arena, size, align_log2);
+    return smem_cache_alloc_guarded(cache, size, align_log2);
 }
 
 SMEM_FAST void *alloc(securemem_arena *arena, size_t size, unsigned align_log2)
@@ -298,10 +299,33 @@ __attribute__((noinline)) static void release_quietly(const securemem_arena *are
     errno = saved_errno;
 }
 
+__attribute__((noinline)) static void free_elsewhere(const securemem_arena *arena,
+                                                     void *secret)
+{
+    if (!smem_cache_free_elsewhere(arena, secret))
+        release_quietly(arena, secret);
+}
+
+/* In parts: a struct would be handed over in memory. */
+__attribute__((noinline)) static void free_guarded(struct smem_cache *cache,
+                                                   struct smem_slot *slot, char *page,
+                                                   char *secret, size_t size,
+                                                   const securemem_arena *arena)
+{
+    if (!smem_cache_free_guarded(
+            (struct smem_cache_freed){cache, slot, page, secret, size}))
+        release_quietly(arena, secret);
+}
+
 __attribute__((noinline)) static void free_any(const securemem_arena *arena, void *secret)
 {
-    if (!smem_cache_free_any(arena, secret))
-        release_quietly(arena, secret);
+    struct smem_cache_freed freed;
+    smem_canary_expect(secret);
+    if (!smem_cache_find_guarded(arena, secret, &freed))
+        free_elsewhere(arena, secret);
+    else if (!smem_cache_free_brief(freed))
+        free_guarded(freed.cache, freed.slot, freed.page, freed.secret, freed.size,
+                     arena);
 }
 
 SMEM_FAST void free_packed(struct smem_cache *cache, void *secret)
