@@ -9,6 +9,7 @@
 #include "kernel/kernel.h"
 #include "region/visit.h"
 #include "secret/cache.h"
+#include "secret/secret.h"
 
 /* As smem_slot_secret, for a slot of one page with a guard behind it. */
 SMEM_FAST char *smem_cache_secret_on(const struct smem_cache *cache, char *page,
@@ -101,22 +102,13 @@ SMEM_FAST bool smem_cache_has_use_for(struct smem_cache_freed freed)
 {
     const struct smem_cache *cache = freed.cache;
     const struct smem_slot *slot = freed.slot;
-    unsigned align = atomic_load_explicit(&slot->align_log2, memory_order_relaxed);
     return cache->guarded.count < cache->guarded.room &&
            atomic_load_explicit(&slot->state, memory_order_relaxed) == SMEM_SLOT_LIVE &&
            atomic_load_explicit(&slot->access, memory_order_relaxed) ==
                SMEM_ACCESS_WRITE &&
            slot->resting_access == SMEM_ACCESS_WRITE &&
            atomic_load_explicit(&slot->open_scopes, memory_order_relaxed) == 0 &&
-           slot->epoch == cache->forks && (slot->locked || cache->unlocked) &&
-           freed.secret == smem_cache_secret_on(cache, freed.page, freed.size, align);
-}
-
-/* Whether the secret ends where its page does, with room for a near canary before it. */
-SMEM_FAST bool smem_cache_is_alone(struct smem_cache_freed freed)
-{
-    return freed.secret + freed.size == freed.page + freed.cache->page &&
-           freed.secret - freed.page >= (ptrdiff_t)SMEM_CANARY_NEAR;
+           slot->epoch == cache->forks && (slot->locked || cache->unlocked);
 }
 
 /* A slot into a bin with room. */
@@ -145,29 +137,38 @@ SMEM_FAST void smem_cache_put_guarded(struct smem_cache *cache, struct smem_slot
 /* Frees it into the cache. False, with nothing changed, if not all is well. */
 SMEM_FAST bool smem_cache_free_guarded(struct smem_cache_freed freed)
 {
-    const struct smem_slot *slot = freed.slot;
-    if (!smem_cache_has_use_for(freed))
+    struct smem_slot *slot = freed.slot;
+    char *secret = freed.secret, *end = freed.page + freed.cache->page;
+    unsigned align = atomic_load_explicit(&slot->align_log2, memory_order_relaxed);
+    if (!smem_cache_has_use_for(freed) ||
+        secret != smem_cache_secret_on(freed.cache, freed.page, freed.size, align))
         return false;
-    bool intact = smem_cache_is_alone(freed)
-                      ? smem_canary_before(freed.secret, slot->canary)
-                      : smem_canary_near(slot, freed.page, freed.secret,
-                                         freed.page + freed.cache->page);
-    if (!intact)
+    bool alone =
+        secret + freed.size == end && secret - freed.page >= (ptrdiff_t)SMEM_CANARY_NEAR;
+    if (alone ? !smem_canary_before(secret, smem_canary_at(secret, slot->canary))
+              : !smem_canary_near(slot, freed.page, secret, end))
         return false;
-    smem_clear(freed.secret, freed.size);
-    smem_cache_put_guarded(freed.cache, freed.slot, freed.page);
+    smem_clear(secret, freed.size);
+    smem_cache_put_guarded(freed.cache, slot, freed.page);
     return true;
 }
 
-/* The same of a brief one that is alone: false, with nothing changed, of any other. */
+/*
+ * The same of a brief one of whole units, at the alignment of all that ask for none: it
+ * fills its page to the end, and the pattern stands before it as it is. False, with nothing
+ * changed, of any other.
+ */
 SMEM_FAST bool smem_cache_free_brief(struct smem_cache_freed freed)
 {
-    if (!smem_is_brief(freed.size) || !smem_cache_has_use_for(freed) ||
-        !smem_cache_is_alone(freed) ||
-        !smem_canary_before(freed.secret, freed.slot->canary))
+    struct smem_slot *slot = freed.slot;
+    if (!smem_is_brief(freed.size) || freed.size % SMEM_UNIT != 0 ||
+        atomic_load_explicit(&slot->align_log2, memory_order_relaxed) !=
+            SMEM_ALIGN_LOG2 ||
+        freed.secret + freed.size != freed.page + freed.cache->page ||
+        !smem_cache_has_use_for(freed) || !smem_canary_before(freed.secret, slot->canary))
         return false;
     smem_clear_brief(freed.secret, freed.size);
-    smem_cache_put_guarded(freed.cache, freed.slot, freed.page);
+    smem_cache_put_guarded(freed.cache, slot, freed.page);
     return true;
 }
 

@@ -76,13 +76,6 @@ static void fill(char *start, char *end, uint64_t word)
     }
 }
 
-/* The 8 bytes of pattern that begin at the address, whatever its alignment. */
-static uint64_t word_at(const char *address, uint64_t word)
-{
-    unsigned bits = (unsigned)((uintptr_t)address % PATTERN_BYTES) * CHAR_BIT;
-    return word >> bits | word << ((64 - bits) % 64);
-}
-
 SMEM_LOOKS_AGAIN static uint64_t load(const char *address)
 {
     uint64_t word;
@@ -94,14 +87,14 @@ SMEM_LOOKS_AGAIN static uint64_t load(const char *address)
 SMEM_LOOKS_AGAIN static bool filled(const char *start, const char *end, uint64_t word)
 {
     size_t length = (size_t)(end - start), at = 0;
-    uint64_t expected = word_at(start, word), differ = 0;
+    uint64_t expected = smem_canary_at(start, word), differ = 0;
     for (; at + 8 * PATTERN_BYTES <= length; at += 8 * PATTERN_BYTES)
         for (size_t i = 0; i < 8; i++)
             differ |= load(start + at + i * PATTERN_BYTES) ^ expected;
     for (; at + PATTERN_BYTES <= length; at += PATTERN_BYTES)
         differ |= load(start + at) ^ expected;
     if (at < length && length >= PATTERN_BYTES)
-        differ |= load(end - PATTERN_BYTES) ^ word_at(end, word);
+        differ |= load(end - PATTERN_BYTES) ^ smem_canary_at(end, word);
     for (; at < length && length < PATTERN_BYTES; at++)
         differ |= (unsigned char)start[at] ^ (expected >> at * CHAR_BIT & UCHAR_MAX);
     return differ == 0;

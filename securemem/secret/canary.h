@@ -54,14 +54,19 @@ static inline void smem_canary_expect(const void *address)
     __builtin_prefetch((const char *)address - SMEM_CANARY_NEAR);
 }
 
-/* Whether so many bytes before an address are the pattern. */
+/* The pattern as it stands at an address: its phase is that of the address. */
+static inline uint64_t smem_canary_at(const char *address, uint64_t pattern)
+{
+    unsigned bits = (unsigned)((uintptr_t)address % sizeof pattern) * CHAR_BIT;
+    return pattern >> bits | pattern << ((64 - bits) % 64);
+}
+
+/* Whether so many bytes before an address are the pattern as it stands there. */
 __attribute__((always_inline)) static inline bool smem_canary_before(const char *address,
-                                                                     uint64_t pattern)
+                                                                     uint64_t turned)
 {
     typedef uint64_t pair __attribute__((vector_size(16), aligned(1)));
     const pair *before = (const pair *)(const void *)(address - SMEM_CANARY_NEAR);
-    unsigned bits = (unsigned)((uintptr_t)address % sizeof pattern) * CHAR_BIT;
-    uint64_t turned = pattern >> bits | pattern << ((64 - bits) % 64);
     pair expected = {turned, turned};
     pair differ = (before[0] ^ expected) | (before[1] ^ expected) |
                   (before[2] ^ expected) | (before[3] ^ expected);
