@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "region/metadata.h"
+#include "region/registry.h"
 #include "unit/unit.h"
 
 #define SIZE  2000 /* two to a page */
@@ -35,6 +36,21 @@ void __wrap_smem_pool_give(struct smem_pool *pool, void *object)
     /* The other thread may come to wait for the stripe: then it is let go on. */
     while (sem_timedwait(&looked, &until) != 0 && errno == EINTR)
         continue;
+}
+
+static unsigned removed;
+
+void __real_smem_registry_remove(struct smem_region *region);
+void __wrap_smem_registry_remove(struct smem_region *region);
+
+/* From its return on another thread may enter a region with the same addresses. */
+void __wrap_smem_registry_remove(struct smem_region *region)
+{
+    uintptr_t first = (uintptr_t)region->base, last = first + region->length - 1;
+    NEED(smem_region_holds(region, first) && smem_region_holds(region, last));
+    __real_smem_registry_remove(region);
+    NEED(!smem_region_holds(region, first) && !smem_region_holds(region, last));
+    removed++;
 }
 
 /* What it cached goes back when it ends: with it the page, and the run. */
@@ -81,10 +97,26 @@ static void a_region_that_ends_is_forgotten_before_its_place_is_free(void **stat
     securemem_arena_destroy(loose);
 }
 
+/* Those who remember it look for themselves whether it has an address. */
+static void a_region_has_no_address_once_another_can_have_it(void **state)
+{
+    (void)state;
+    const securemem_placement placements[] = {SECUREMEM_GUARDED, SECUREMEM_PACKED};
+    for (size_t i = 0; i < COUNT(placements); i++) {
+        securemem_arena *arena =
+            arena_of((securemem_arena_options){.placement = placements[i]});
+        assert_non_null(securemem_arena_alloc(arena, SIZE));
+        removed = 0;
+        securemem_arena_destroy(arena);
+        assert_int_equal(removed, 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_region_that_ends_is_forgotten_before_its_place_is_free),
+        cmocka_unit_test(a_region_has_no_address_once_another_can_have_it),
     };
     return RUN_GROUP(tests);
 }
