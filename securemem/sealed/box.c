@@ -10,6 +10,7 @@
 #include "region/epoch.h"
 #include "region/error.h"
 #include "region/locks.h"
+#include "region/registry.h"
 #include "secret/thread_local.h"
 
 #define MARK ((uint64_t)0x9d5ea1ed00c0ffeeU)
@@ -54,11 +55,12 @@ void smem_box_end(struct securemem_sealed *box)
     smem_heap_give(box);
 }
 
+/* A secret, taken for a sealed one, may be closed, or shorter than what is read of it. */
 bool smem_box_is(const struct securemem_sealed *pointer)
 {
     return pointer != NULL &&
            (uintptr_t)pointer % _Alignof(struct securemem_sealed) == 0 &&
-           pointer->mark == mark_of(pointer);
+           smem_registry_find(pointer) == NULL && pointer->mark == mark_of(pointer);
 }
 
 int smem_box_need(const char *operation, const struct securemem_sealed *pointer)

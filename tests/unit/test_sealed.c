@@ -186,6 +186,35 @@ static void what_is_no_sealed_secret_is_refused(void **state)
     securemem_sealed_free(NULL);
 }
 
+/* The likeliest of mistakes: the name of the one for the name of the other. */
+static void a_secret_that_is_not_sealed_is_refused_whatever_is_read_of_it(void **state)
+{
+    (void)state;
+    const size_t sizes[] = {8, 16, 64, 128, 4096};
+    const securemem_access all[] = {SECUREMEM_WRITE, SECUREMEM_NONE};
+    for (size_t i = 0; i < COUNT(sizes) * COUNT(all); i++) {
+        void *secret = securemem_alloc(sizes[i / COUNT(all)]);
+        assert_non_null(secret);
+        assert_int_equal(securemem_set_access(secret, all[i % COUNT(all)]), 0);
+        securemem_sealed *none = secret;
+        unsigned char into[16];
+        assert_int_equal(securemem_unseal_into(none, into, sizeof into), -EINVAL);
+        assert_int_equal(securemem_sealed_close(none), -EINVAL);
+        assert_null(securemem_sealed_open(none, SECUREMEM_READ));
+        assert_null(securemem_unseal(none, NULL));
+        assert_int_equal(securemem_sealed_size(none), 0);
+        assert_int_equal(errno, EINVAL);
+        securemem_free(secret);
+    }
+}
+
+static int frees_a_secret_as_sealed(void *argument)
+{
+    (void)argument;
+    securemem_sealed_free(securemem_alloc(16));
+    return 0;
+}
+
 static int frees_what_is_not_sealed(void *argument)
 {
     (void)argument;
@@ -197,10 +226,14 @@ static int frees_what_is_not_sealed(void *argument)
 static void freeing_what_is_not_sealed_is_misuse(void **state)
 {
     (void)state;
-    struct child_end end;
-    child_run(frees_what_is_not_sealed, NULL, &end);
-    assert_int_equal(end.signal, SIGABRT);
-    assert_non_null(strstr(end.errors, "securemem: free of what is not a sealed secret"));
+    int (*const ways[])(void *) = {frees_what_is_not_sealed, frees_a_secret_as_sealed};
+    for (size_t i = 0; i < COUNT(ways); i++) {
+        struct child_end end;
+        child_run(ways[i], NULL, &end);
+        assert_int_equal(end.signal, SIGABRT);
+        assert_non_null(
+            strstr(end.errors, "securemem: free of what is not a sealed secret"));
+    }
 }
 
 static void what_is_open_is_a_secret_of_its_own_for_all_scopes(void **state)
@@ -343,6 +376,7 @@ int main(void)
         cmocka_unit_test(a_secret_altered_in_one_bit_is_refused),
         cmocka_unit_test(two_secrets_that_are_exchanged_are_refused),
         cmocka_unit_test(what_is_no_sealed_secret_is_refused),
+        cmocka_unit_test(a_secret_that_is_not_sealed_is_refused_whatever_is_read_of_it),
         cmocka_unit_test(freeing_what_is_not_sealed_is_misuse),
         cmocka_unit_test(what_is_open_is_a_secret_of_its_own_for_all_scopes),
         cmocka_unit_test(what_was_written_is_sealed_and_else_dropped),
