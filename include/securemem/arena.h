@@ -145,10 +145,11 @@ typedef struct securemem_arena_options {
     size_t idle; /* bytes of freed, wiped, still locked pages to keep for reuse;
                              0: each free unlocks and unmaps; SIZE_MAX: keep all */
     size_t low;  /* bytes, 0: never. on_low is called once when no more than these remain
-                             after an allocation of the arena, granted or refused; and
-                             again once more remained meanwhile, after a free too */
-    void (*on_low)(securemem_arena *arena, size_t remaining, void *user);
-    void *user;                      /* for on_low */
+                             after an allocation of the arena; again once more remained
+                             meanwhile, after a free too; and whenever one is refused, but
+                             for those that on_low itself makes */
+    void (*on_low)(securemem_arena *arena, size_t remaining, void *user); /* with .low */
+    void *user;                                                           /* for on_low */
     securemem_policy secret_memory;  /* off by default */
     securemem_policy protection_key; /* off by default */
     uint64_t reserved[5];            /* must be 0 */
@@ -206,8 +207,9 @@ SECUREMEM_API SECUREMEM_USE_RESULT int securemem_arena_reserve(securemem_arena *
                                                                size_t bytes);
 
 /*
- * The bytes of pages that the arena can still hand out: what it has idle, and what budget
- * and lock limit grant; SIZE_MAX: neither is limited. 0 and EINVAL: not an arena.
+ * The bytes of pages that the arena can still hand out: what it has idle or locked ahead,
+ * and what budget and lock limit grant; SIZE_MAX: neither is limited. Room on pages that
+ * have secrets, and what threads cache, come on top. 0 and EINVAL: not an arena.
  */
 SECUREMEM_API size_t securemem_arena_remaining(securemem_arena *arena);
 

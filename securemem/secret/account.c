@@ -35,10 +35,19 @@ static void list(securemem_arena *arena, struct smem_region *region)
     *head = region;
 }
 
+/* What was committed with others, and waits for its first secret. */
+static size_t ready_of(const struct smem_region *region)
+{
+    uint32_t committed = atomic_load_explicit(&region->committed, memory_order_relaxed);
+    return smem_region_has_room(region) ? (committed - region->used) * region->slot_bytes
+                                        : 0;
+}
+
 struct smem_before smem_account_look(const struct smem_region *region)
 {
     return (struct smem_before){.held_bytes = region->held_bytes,
                                 .idle_bytes = region->idle * region->slot_bytes,
+                                .ready_bytes = ready_of(region),
                                 .room = smem_region_has_room(region)};
 }
 
@@ -47,6 +56,7 @@ void smem_account_settle(securemem_arena *arena, struct smem_region *region,
 {
     arena->held_bytes += region->held_bytes - before.held_bytes;
     arena->idle_bytes += region->idle * region->slot_bytes - before.idle_bytes;
+    arena->ready_bytes += ready_of(region) - before.ready_bytes;
     if (smem_region_has_room(region) != before.room) {
         unlist(region);
         list(arena, region);
@@ -75,8 +85,7 @@ void smem_account_each(securemem_arena *arena,
 
 int smem_account_end(securemem_arena *arena, struct smem_region *region)
 {
-    size_t held_bytes = region->held_bytes;
-    size_t idle_bytes = region->idle * region->slot_bytes;
+    struct smem_before before = smem_account_look(region);
     size_t class = class_of(region);
     uint32_t capacity = region->capacity;
     unlist(region);
@@ -88,11 +97,13 @@ int smem_account_end(securemem_arena *arena, struct smem_region *region)
         smem_account_renew_epoch(arena);
     int result = smem_region_release(region);
     if (result != 0) {
-        list(arena, region); /* retired, for another try */
+        list(arena, region); /* retired, for another try: it has nothing to hand out */
+        arena->ready_bytes -= before.ready_bytes;
         return result;
     }
-    arena->held_bytes -= held_bytes;
-    arena->idle_bytes -= idle_bytes;
+    arena->held_bytes -= before.held_bytes;
+    arena->idle_bytes -= before.idle_bytes;
+    arena->ready_bytes -= before.ready_bytes;
     arena->class_capacity[class] -= capacity;
     return 0;
 }
@@ -108,11 +119,12 @@ static void count(securemem_arena *arena, struct smem_region *region, void *cont
     (void)context;
     arena->held_bytes += region->held_bytes;
     arena->idle_bytes += region->idle * region->slot_bytes;
+    arena->ready_bytes += ready_of(region);
 }
 
 void smem_account_recount(securemem_arena *arena)
 {
-    arena->held_bytes = arena->idle_bytes = 0;
+    arena->held_bytes = arena->idle_bytes = arena->ready_bytes = 0;
     smem_account_each(arena, count, NULL);
 }
 

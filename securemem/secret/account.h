@@ -38,7 +38,7 @@ int smem_account_end(securemem_arena *arena, struct smem_region *region);
 
 /* What an operation on a region may change of the account: look before, settle after. */
 struct smem_before {
-    size_t held_bytes, idle_bytes;
+    size_t held_bytes, idle_bytes, ready_bytes;
     bool room;
 };
 

@@ -49,6 +49,7 @@ struct securemem_arena {
     uint32_t class_capacity[SMEM_CLASSES]; /* slots of all regions of the class */
     size_t held_bytes;                     /* counts against options.budget */
     size_t idle_bytes;                     /* counts against options.idle */
+    size_t ready_bytes;    /* committed with others, and not yet handed out */
     size_t lent_bytes;     /* of options.idle, to caches of threads and the depot */
     size_t reserved_bytes; /* idle bytes that stay */
     struct smem_depot_slot *depot; /* see depot.h; NULL: it never had one */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* Slots for secrets, and pages for packed ones: which region gives one. */
+#include <errno.h>
+#include <string.h>
+
 #include "region/budget.h"
 #include "region/error.h"
 #include "secret/account.h"
@@ -321,17 +324,28 @@ static int reserve_page(securemem_arena *arena)
     return result;
 }
 
+/* What refused one page is told as what refuses all that are missing. */
+static int refuse_missing(const securemem_arena *arena, int result, size_t missing)
+{
+    if (missing > smem_account_allowance(arena))
+        return smem_error_budget(missing, arena->options.budget, arena->held_bytes);
+    if (result == -ENOMEM && strcmp(securemem_last_error()->operation, "mlock") == 0)
+        return smem_error_kernel("mlock", result, missing);
+    return result;
+}
+
 int smem_arena_reserve(securemem_arena *arena, size_t bytes)
 {
     int result = check_size(bytes);
+    bool sane = result == 0;
     while (result == 0 && arena->idle_bytes < bytes)
         result = reserve_page(arena);
-    if (result == 0)
+    if (result == 0) {
         arena->reserved_bytes = bytes;
-    else {
-        smem_error_hold();
-        (void)smem_arena_trim(arena, arena->reserved_bytes);
-        smem_error_resume();
+        return 0;
     }
-    return result;
+    smem_error_hold();
+    (void)smem_arena_trim(arena, arena->reserved_bytes);
+    smem_error_resume();
+    return sane ? refuse_missing(arena, result, bytes - arena->idle_bytes) : result;
 }

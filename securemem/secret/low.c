@@ -9,11 +9,16 @@
 #include "secret/account.h"
 #include "secret/cache.h"
 #include "secret/misuse.h"
+#include "secret/thread_local.h"
 
-/* What it has idle, and what budget and lock limit still grant. */
+/* This thread is in a call of the program: what that is refused is not told by another. */
+static SMEM_THREAD_LOCAL bool telling;
+
+/* What it has locked and free, and what budget and lock limit still grant. */
 static size_t remaining_of(const securemem_arena *arena)
 {
-    size_t idle = arena->idle_bytes + arena->depot_count * smem_kernel_page_size();
+    size_t idle = arena->idle_bytes + arena->ready_bytes +
+                  arena->depot_count * smem_kernel_page_size();
     size_t allowance = smem_account_allowance(arena);
     if (arena->options.lock != SECUREMEM_OFF) {
         size_t limit, mappings, charged = smem_budget_charged();
@@ -27,13 +32,14 @@ static size_t remaining_of(const securemem_arena *arena)
     return allowance > SIZE_MAX - idle ? SIZE_MAX : allowance + idle;
 }
 
-struct smem_low smem_arena_low(securemem_arena *arena)
+struct smem_low smem_arena_low(securemem_arena *arena, bool refused)
 {
     const securemem_arena_options *options = &arena->options;
     if (options->low == 0)
         return (struct smem_low){0};
     size_t remaining = remaining_of(arena);
-    bool low = remaining <= options->low, told = arena->low_told;
+    bool low = remaining <= options->low;
+    bool told = arena->low_told && (!refused || telling);
     arena->low_told = low;
     if (!low || told)
         return (struct smem_low){0};
@@ -52,7 +58,10 @@ void smem_arena_tell_low(securemem_arena *arena, struct smem_low low)
         return;
     struct smem_kept_error kept; /* that of the call, whatever the program is refused */
     smem_error_keep(&kept);
+    bool inner = telling;
+    telling = true;
     low.on_low(arena, low.remaining, low.user);
+    telling = inner;
     smem_error_put_back(&kept);
 }
 

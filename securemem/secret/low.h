@@ -14,9 +14,9 @@ struct smem_low {
 
 /*
  * With the stripe held, after an allocation or its refusal: what is due now, once until more
- * remains again.
+ * remains again, and whenever one is refused.
  */
-struct smem_low smem_arena_low(securemem_arena *arena);
+struct smem_low smem_arena_low(securemem_arena *arena, bool refused);
 
 /* With the stripe held, after a free. */
 void smem_arena_note_free(securemem_arena *arena);

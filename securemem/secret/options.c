@@ -81,5 +81,8 @@ int smem_options_settle(securemem_arena_options *options)
     }
     if (options->low > 0 && options->on_low == NULL)
         return smem_error_argument(operation, ".low is set, but not .on_low");
+    if (options->low == 0 && options->on_low != NULL)
+        return smem_error_argument(operation, ".on_low is set, but not .low: it would "
+                                              "never be called");
     return 0;
 }

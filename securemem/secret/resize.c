@@ -157,7 +157,7 @@ void *securemem_realloc(void *secret, size_t size)
     if (!smem_secret_resize(&place, size, &broken))
         result = move(&place, size, &broken);
     smem_arena_note_free(arena);
-    struct smem_low low = smem_arena_low(arena);
+    struct smem_low low = smem_arena_low(arena, result != 0);
     void *moved = result == 0 ? smem_place_secret(&place) : NULL;
     smem_unlock_stripe(stripe); /* the old region may be gone */
     return finish(result, moved, arena, low, broken);
@@ -175,7 +175,7 @@ void *securemem_dup(const void *secret)
     }
     securemem_arena *arena = old.region->owner;
     result = copy_to_new(&old, smem_place_size(&old), &new, &broken);
-    struct smem_low low = smem_arena_low(arena);
+    struct smem_low low = smem_arena_low(arena, result != 0);
     void *copied = result == 0 ? smem_place_secret(&new) : NULL;
     smem_place_release(&old);
     return finish(result, copied, arena, low, broken);

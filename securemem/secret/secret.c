@@ -166,9 +166,8 @@ void smem_secret_end(struct smem_place place, const void **broken)
 }
 
 /* The power of two of an alignment, or a negative errno, recorded. */
-static int align_log2_of(size_t alignment)
+static int align_log2_of(const char *operation, size_t alignment)
 {
-    static const char operation[] = "securemem_arena_alloc_aligned";
     if (alignment == 0 || (alignment & (alignment - 1)) != 0)
         return smem_error_argument(operation, "the alignment is not a power of two");
     if (alignment > smem_kernel_page_size())
@@ -195,7 +194,7 @@ __attribute__((noinline)) static void *make(securemem_arena *arena, size_t size,
     struct smem_low low;
     const void *broken = NULL;
     int result = smem_secret_make(arena, size, align_log2, &place, &broken);
-    low = smem_arena_low(arena);
+    low = smem_arena_low(arena, result != 0);
     smem_arena_release(arena);
     if (broken != NULL)
         smem_misuse(SECUREMEM_MISUSE_CANARY, broken);
@@ -226,7 +225,7 @@ SMEM_FAST void *alloc(securemem_arena *arena, size_t size, unsigned align_log2)
 
 void *securemem_arena_alloc_aligned(securemem_arena *arena, size_t size, size_t alignment)
 {
-    int align_log2 = align_log2_of(alignment);
+    int align_log2 = align_log2_of("securemem_arena_alloc_aligned", alignment);
     return align_log2 < 0 ? refuse(align_log2) : alloc(arena, size, (unsigned)align_log2);
 }
 
@@ -238,7 +237,10 @@ void *securemem_arena_alloc(securemem_arena *arena, size_t size)
 void *securemem_alloc_aligned(size_t size, size_t alignment)
 {
     securemem_arena *arena = securemem_default_arena();
-    return arena == NULL ? NULL : securemem_arena_alloc_aligned(arena, size, alignment);
+    int align_log2 = align_log2_of("securemem_alloc_aligned", alignment);
+    if (align_log2 < 0)
+        return refuse(align_log2);
+    return arena == NULL ? NULL : alloc(arena, size, (unsigned)align_log2);
 }
 
 void *securemem_alloc(size_t size)

@@ -13,6 +13,14 @@ static void refused(securemem_arena_options options, int code, const char *why)
     assert_non_null(strstr(securemem_last_error()->message, why));
 }
 
+static void never_called(securemem_arena *arena, size_t remaining, void *user)
+{
+    (void)arena;
+    (void)remaining;
+    (void)user;
+    fail();
+}
+
 static void options_out_of_range_are_refused_with_their_name(void **state)
 {
     (void)state;
@@ -36,6 +44,7 @@ static void options_out_of_range_are_refused_with_their_name(void **state)
                 EINVAL, ".placement");
     }
     refused((securemem_arena_options){.low = 1}, EINVAL, ".low");
+    refused((securemem_arena_options){.on_low = never_called}, EINVAL, ".on_low");
     for (size_t i = 0; i < COUNT(((securemem_arena_options *)NULL)->reserved); i++) {
         securemem_arena_options options = {0};
         options.reserved[i] = 1;

@@ -320,6 +320,39 @@ static void more_than_the_machine_has_is_refused_before_any_of_it_is_locked(void
     securemem_arena_destroy(arena);
 }
 
+/* All of it, not the page at which it ended; and what was in use before. */
+static void names_all_that_is_missing(size_t needed, size_t limit)
+{
+    char figure[32];
+    (void)snprintf(figure, sizeof figure, " %zu bytes are needed", needed);
+    const securemem_error *error = securemem_last_error();
+    NEED(strstr(error->message, figure) != NULL);
+    NEED(error->needed == needed && error->limit == limit && error->in_use == 0);
+}
+
+static int reserve_beyond_the_limit(void *unused)
+{
+    (void)unused;
+    size_t page = view_page_size();
+    if (!child_become_ordinary(64 * page))
+        return SKIP_EXIT;
+    for (int packed = 0; packed < 2; packed++) {
+        securemem_arena *arena = arena_of((securemem_arena_options){
+            .placement = packed ? SECUREMEM_PACKED : SECUREMEM_GUARDED});
+        NEED(securemem_arena_reserve(arena, 500 * page) == -ENOMEM);
+        names_all_that_is_missing(500 * page, 64 * page);
+        NEED(view_locked_bytes() == 0);
+        securemem_arena_destroy(arena);
+    }
+    return 0;
+}
+
+static void a_reservation_beyond_the_limit_is_refused_as_a_whole(void **state)
+{
+    (void)state;
+    CHILD_PASSES(reserve_beyond_the_limit, NULL);
+}
+
 static void a_reservation_is_locked_and_serves_when_the_limit_does_not(void **state)
 {
     (void)state;
@@ -331,6 +364,7 @@ static void a_reservation_is_locked_and_serves_when_the_limit_does_not(void **st
             .budget = 20 * page});
         size_t locked = view_locked_bytes();
         assert_int_equal(securemem_arena_reserve(arena, 30 * page), -ENOMEM);
+        names_all_that_is_missing(30 * page, 20 * page);
         assert_int_equal(view_locked_bytes(), locked);
         assert_int_equal(securemem_arena_reserve(arena, 12 * page), 0);
         assert_true(view_locked_bytes() - locked >= 12 * page);
@@ -353,19 +387,64 @@ static void on_low(securemem_arena *arena, size_t remaining, void *user)
     assert_int_equal(securemem_arena_remaining(arena), remaining); /* no lock is held */
 }
 
+#define STRIDE 112U /* of secrets of 100 bytes: their canaries make it so much */
+
 static void the_program_is_told_once_when_little_is_left(void **state)
 {
     (void)state;
     size_t page = view_page_size();
-    securemem_arena *arena =
-        arena_of((securemem_arena_options){PACKED, .budget = 16 * page, .low = 4 * page,
-                                           .on_low = on_low, .user = &low_calls});
-    while (securemem_arena_alloc(arena, 100) != NULL)
-        continue;
-    assert_int_equal(errno, ENOMEM);
-    assert_non_null(strstr(securemem_last_error()->message, "budget"));
-    assert_int_equal(low_calls, 1);
-    assert_true(low_remaining <= 4 * page);
+    for (size_t low = 1; low <= 16; low *= 2) {
+        securemem_arena *arena = arena_of(
+            (securemem_arena_options){PACKED, .budget = 16 * page, .low = low * page,
+                                      .on_low = on_low, .user = &low_calls});
+        low_calls = 0;
+        size_t given = 0, given_then = 0;
+        for (; securemem_arena_alloc(arena, 100) != NULL; given++)
+            if (low_calls == 0)
+                given_then = given + 1;
+        assert_int_equal(errno, ENOMEM);
+        assert_non_null(strstr(securemem_last_error()->message, "budget"));
+        assert_int_equal(low_calls, 2); /* and when it was refused */
+        assert_int_equal(low_remaining, 0);
+        /* What was said to remain was handed out, and a page and a thread's cache. */
+        size_t pages = low < 16 ? low : 15, of_a_page = page / STRIDE;
+        assert_int_equal(given, 16 * of_a_page);
+        assert_in_range(given - given_then, pages * of_a_page, (pages + 2) * of_a_page);
+        securemem_arena_destroy(arena);
+    }
+}
+
+/* Who frees a few when it is told, and goes on, is told whenever there are none again. */
+static void *ones_to_free[8];
+
+static void free_them(securemem_arena *arena, size_t remaining, void *user)
+{
+    (void)user;
+    assert_true(remaining <= 4 * view_page_size());
+    low_calls++;
+    void *refused = low_calls == 1 ? NULL : securemem_arena_alloc(arena, 100);
+    assert_null(refused); /* and is not told by another call */
+    for (size_t i = 0; i < COUNT(ones_to_free); i++) {
+        securemem_free(ones_to_free[i]);
+        ones_to_free[i] = NULL;
+    }
+}
+
+static void it_is_told_whenever_it_is_refused(void **state)
+{
+    (void)state;
+    size_t page = view_page_size();
+    securemem_arena *arena = arena_of((securemem_arena_options){
+        PACKED, .budget = 16 * page, .low = 4 * page, .on_low = free_them});
+    low_calls = 0;
+    for (size_t round = 2; round < 20; round++) {
+        for (size_t i = 0; low_calls < round; i++) {
+            void *secret = securemem_arena_alloc(arena, 100);
+            if (secret != NULL)
+                ones_to_free[i % COUNT(ones_to_free)] = secret;
+        }
+        assert_int_equal(low_calls, round);
+    }
     securemem_arena_destroy(arena);
 }
 
@@ -443,12 +522,12 @@ static void it_is_told_of_what_moves_and_of_copies(void **state)
     assert_int_equal(low_calls, 1);
     assert_null(securemem_realloc(secret, 20 * page));
     assert_non_null(strstr(securemem_last_error()->message, "budget"));
-    assert_int_equal(low_calls, 1); /* it is low still */
+    assert_int_equal(low_calls, 2); /* it is low still, and refused */
     secret = securemem_realloc(secret, page);
     assert_non_null(secret);
     for (size_t i = 0; i < 5; i++)
         assert_non_null(securemem_dup(secret));
-    assert_int_equal(low_calls, 2);
+    assert_int_equal(low_calls, 3);
     securemem_arena_destroy(arena);
 }
 
@@ -468,10 +547,10 @@ static int meet_a_limit(void *unused)
     while (securemem_alloc(100) != NULL)
         continue;
     NEED(low_calls == 0);
-    for (int i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 3; i++) {
         NEED(securemem_arena_alloc(arena, 100) == NULL && errno == ENOMEM);
         NEED(strstr(securemem_last_error()->message, "MEMLOCK") != NULL);
-        NEED(low_calls == 1);
+        NEED(low_calls == i + 1);
     }
     return 0;
 }
@@ -599,8 +678,10 @@ int main(void)
         cmocka_unit_test(realloc_within_a_class_stays_and_wipes_what_it_leaves),
         cmocka_unit_test(trim_gives_back_what_is_idle_and_what_threads_kept),
         cmocka_unit_test(more_than_the_machine_has_is_refused_before_any_of_it_is_locked),
+        cmocka_unit_test(a_reservation_beyond_the_limit_is_refused_as_a_whole),
         cmocka_unit_test(a_reservation_is_locked_and_serves_when_the_limit_does_not),
         cmocka_unit_test(the_program_is_told_once_when_little_is_left),
+        cmocka_unit_test(it_is_told_whenever_it_is_refused),
         cmocka_unit_test(it_is_told_again_once_more_remained),
         cmocka_unit_test(it_is_told_where_the_limit_is_taken_by_others),
         cmocka_unit_test(the_callback_may_destroy_the_arena),
