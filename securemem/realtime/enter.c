@@ -248,6 +248,7 @@ static int prepare_stack(struct entering *e)
 {
     size_t bytes = stack_of(e->plan);
     smem_touch_stack(bytes);
+    (void)smem_kernel_touch_clocks(); /* what there is not cannot be warmed */
     if (e->mode->mode != SECUREMEM_RT_REGION)
         return 0;
     uintptr_t start, end;

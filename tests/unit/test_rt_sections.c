@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "unit/rt.h"
@@ -199,9 +200,47 @@ static void descriptions_are_cut_to_size(void **state)
     assert_int_equal(securemem_last_error()->code, EINVAL);
 }
 
-int main(void)
+#define NO_FAULT    40
+#define SOME_FAULTS 41
+
+/* What the vDSO reads is touched by the first who asks for the time, in no forked child. */
+static int ask_for_the_time(bool entered)
+{
+    struct timespec now;
+    if (entered) {
+        securemem_rt_plan plan = SECUREMEM_RT_PLAN_DEFAULT;
+        NEED(securemem_rt_enter(&plan) == 0);
+    }
+    begin();
+    NEED(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+    end();
+    return section.user_minor + section.user_major == 0 ? NO_FAULT : SOME_FAULTS;
+}
+
+static int ask_in_a_new_program(void *entered)
+{
+    const char *way = *(bool *)entered ? "entered" : "plain";
+    execl("/proc/self/exe", "test_rt_sections", way, (char *)NULL);
+    return 1;
+}
+
+static void who_enters_finds_the_clocks_warm(void **state)
+{
+    (void)state;
+    struct child_end plain, entered;
+    child_run(ask_in_a_new_program, &(bool){false}, &plain);
+    if (plain.exit_code != SOME_FAULTS)
+        SKIP("the first look at the clock faults in no new program here");
+    child_run(ask_in_a_new_program, &(bool){true}, &entered);
+    fputs(entered.errors, stderr);
+    assert_int_equal(entered.exit_code, NO_FAULT);
+}
+
+int main(int count, char **arguments)
 {
     page = view_page_size();
+    if (count > 1)
+        return ask_for_the_time(strcmp(arguments[1], "entered") == 0);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_forked_child_has_a_witness_of_its_own),
         cmocka_unit_test(a_child_that_begins_a_section_keeps_its_own_memory),
@@ -209,6 +248,7 @@ int main(void)
         cmocka_unit_test(witnesses_end_with_their_threads_and_in_children),
         cmocka_unit_test(sections_do_not_overlap),
         cmocka_unit_test(descriptions_are_cut_to_size),
+        cmocka_unit_test(who_enters_finds_the_clocks_warm),
     };
     return RUN_GROUP(tests);
 }
