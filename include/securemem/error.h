@@ -34,11 +34,12 @@ extern "C" {
 
 typedef struct securemem_error {
     const char *operation; /* the system call or check that refused, "mlock" */
-    int code;            /* the errno that the call returned, of the set above; 0: none */
-    int kernel_code;     /* the errno that the kernel gave; 0: the library refused */
-    size_t needed;       /* bytes, or mappings where the limit counts those */
-    size_t limit;        /* in the same unit; SIZE_MAX: none */
-    size_t in_use;       /* in the same unit, by the whole process or the arena */
+    int code;        /* the errno that the call returned, of the set above; 0: none */
+    int kernel_code; /* the errno that the kernel gave; 0: the library refused */
+    size_t needed;   /* bytes, or mappings where the limit counts those */
+    size_t limit;    /* in the same unit; SIZE_MAX: none */
+    size_t in_use;   /* in the same unit, by the whole process or the arena; of ENODATA
+                            the bytes that came */
     const char *message; /* one sentence without a newline, with the remedy */
 } securemem_error;
 

@@ -64,7 +64,7 @@ typedef struct securemem_rt_plan {
     size_t stack;   /* bytes of the calling thread's stack that are touched; 0: 128 KiB */
     size_t threads; /* that will be started, for the estimate and the headroom */
     size_t thread_stack; /* bytes of the stack of each; 0: 128 KiB */
-    size_t heap;         /* bytes that malloc(3) is made to hold ready; 0: none */
+    size_t heap;      /* bytes that malloc(3) is made to hold ready; 0: none; REGION: 0 */
     bool tune_malloc; /* mallopt(3): one arena, nothing is given back, no mmap. It cannot
                             be undone; without it a heap reserve may be given back */
     const securemem_rt_range *ranges; /* they outlive the mode */

@@ -8,8 +8,9 @@
  *
  * A scratch stack is a secret of the library's (arena.h): locked, guarded, not dumped. A
  * thread keeps one between its calls, wiped, which counts against the lock limit: whole pages
- * of stack_size and a signal's frame, 72 KiB for the default, and as much as the thread's
- * alternate signal stack, where it has one.
+ * of stack_size and a signal's frame, which is as large as the processor's registers are, 72
+ * to 80 KiB for the default on x86-64; and as much as the thread's alternate signal stack,
+ * where it has one.
  */
 #ifndef SECUREMEM_SCRATCH_H
 #define SECUREMEM_SCRATCH_H

@@ -159,7 +159,8 @@ static void check_limit(struct smem_preflight *p)
     smem_preflight_say(
         p, SECUREMEM_RT_CHECK_LOCK_LIMIT, SECUREMEM_RT_REFUSAL,
         "%zu bytes are to be locked, RLIMIT_MEMLOCK allows %zu: raise it (ulimit -l, "
-        "LimitMEMLOCK= in systemd, --ulimit memlock= in Docker), or grant CAP_IPC_LOCK",
+        "LimitMEMLOCK= in systemd, --ulimit memlock= in Docker), grant CAP_IPC_LOCK, or lock "
+        "less (SECUREMEM_RT_REGION)",
         needed, budget.hard);
     smem_preflight_figures(p, needed, budget.hard, budget.in_use);
 }

@@ -247,7 +247,7 @@ int smem_error_budget(size_t needed, size_t budget, size_t in_use)
     last.limit = budget;
     last.in_use = in_use;
     say("budget: %zu bytes are needed, the arena's budget allows %zu and %zu are in use; "
-        "free secrets or give the arena a larger securemem_arena_options.budget",
+        "free secrets, or create the arena with a larger securemem_arena_options.budget",
         needed, budget, in_use);
     return result;
 }

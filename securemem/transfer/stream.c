@@ -5,6 +5,7 @@
 #include <securemem/secret.h>
 #include <securemem/transfer.h>
 #include <sodium.h>
+#include <stdio.h>
 
 #include "kernel/file.h"
 #include "kernel/kernel.h"
@@ -68,7 +69,7 @@ static int narrowed(int code)
 int smem_stream_refuse(const char *operation, const char *name, int kernel_code)
 {
     int code = narrowed(-kernel_code);
-    const char *remedy = "see kernel_code";
+    const char *remedy = "name another file or descriptor";
     switch (code) {
     case ENOENT:
         remedy = "name one that exists";
@@ -80,10 +81,11 @@ int smem_stream_refuse(const char *operation, const char *name, int kernel_code)
         remedy = "it is a directory: name a file in it";
         break;
     case EBADF:
-        remedy = "the descriptor is not open for this";
+        remedy = "it is closed, or not open for this direction";
         break;
     case EFAULT:
-        remedy = "the secret is closed: open it with securemem_open first";
+        remedy =
+            "the secret is closed (securemem_open opens it), or size goes past its end";
         break;
     case EPIPE:
         remedy = "whoever read it is gone";
@@ -144,8 +146,11 @@ int securemem_read_fd(int fd, void *secret, size_t size)
         sodium_memzero(secret, got); /* what the kernel wrote to can be written */
     if (result != 0)
         return smem_stream_refuse(operation, "the descriptor", result);
-    return smem_error_limit(operation, ENODATA, size, SIZE_MAX, got,
-                            "it ended before as many bytes as were asked for");
+    char sentence[96];
+    (void)snprintf(sentence, sizeof sentence,
+                   "it ended after %zu bytes, %zu were asked for; nothing is kept", got,
+                   size);
+    return smem_error_limit(operation, ENODATA, size, SIZE_MAX, got, sentence);
 }
 
 int securemem_write_fd(int fd, const void *secret, size_t size)
