@@ -117,9 +117,12 @@ typedef struct securemem_rt_result {
 } securemem_rt_result;
 
 typedef struct securemem_rt_preflight_report {
-    size_t
-        planned; /* bytes that will be charged to RLIMIT_MEMLOCK, those of now included;
-                       not what the program maps later, nor its malloc for its threads */
+    /*
+     * Bytes charged to RLIMIT_MEMLOCK at most while entering, those of now included: a limit
+     * of so many is enough for that, but not for what the program maps later, nor for what
+     * its malloc takes for its threads.
+     */
+    size_t planned;
     size_t refusals, warnings;
     size_t count;
     securemem_rt_result results[SECUREMEM_RT_CHECKS];

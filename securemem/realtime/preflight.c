@@ -110,13 +110,18 @@ static int check_plan(const securemem_rt_plan *plan)
     return check_ranges(plan);
 }
 
-/* Bytes that the plan adds to what is mapped now. */
+/* Of a stack: whole pages, and what the C library puts on it. */
+#define STACK_PAGES 3U
+
+/* Bytes that the plan adds to what is mapped now; a thread, as a test of headroom, at least. */
 static size_t added_by(const securemem_rt_plan *plan)
 {
     size_t stack = plan->stack == 0 ? SECUREMEM_RT_STACK_DEFAULT : plan->stack;
     size_t thread =
         plan->thread_stack == 0 ? SECUREMEM_RT_STACK_DEFAULT : plan->thread_stack;
-    return stack + plan->threads * (thread + smem_kernel_page_size()) + plan->heap;
+    size_t more = STACK_PAGES * smem_kernel_page_size();
+    size_t threads = plan->threads == 0 ? 1 : plan->threads;
+    return stack + more + threads * (thread + more) + plan->heap;
 }
 
 static size_t ranges_of(const securemem_rt_plan *plan)
@@ -286,6 +291,8 @@ int securemem_rt_preflight(const securemem_rt_plan *plan,
     if (result != 0)
         return result;
     struct smem_preflight p = {.plan = plan, .report = report};
+    memset(report, 0, sizeof *report);
+    check_stack(&p); /* the C library takes memory to tell, which then counts */
     result = smem_proc_size(&p.mapped);
     if (result == 0)
         result = smem_proc_resident(&p.resident);
@@ -293,14 +300,12 @@ int securemem_rt_preflight(const securemem_rt_plan *plan,
         result = smem_proc_locked(&p.locked);
     if (result != 0)
         return smem_error_unreadable("/proc/self/status", result);
-    memset(report, 0, sizeof *report);
     report->planned = planned_bytes(&p);
     check_sparse(&p);
     check_locks(&p);
     check_limit(&p);
     check_group(&p);
     check_memory(&p);
-    check_stack(&p);
     check_malloc(&p);
     smem_preflight_settings(&p);
     return 0;

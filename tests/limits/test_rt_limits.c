@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -96,6 +97,43 @@ static void a_limit_of_8_mib_holds_a_small_program_and_no_large_plan(void **stat
     (void)state;
     if (child_skips(enter_with_8_mib, NULL))
         SKIP("this process may not become another user, or does not fit");
+}
+
+/* The control: with a page less it is refused, and says so before. */
+static int enter_with_what_is_planned(void *argument)
+{
+    const securemem_rt_plan *plan = argument;
+    NEED(securemem_rt_preflight(plan, &report) == 0);
+    size_t planned = report.planned, page = view_page_size();
+    if (!child_become_ordinary(planned))
+        return SKIP_EXIT;
+    NEED(securemem_rt_preflight(plan, &report) == 0 && report.planned == planned);
+    if (report.refusals > 0)
+        return SKIP_EXIT; /* for something else: a sanitizer's shadow */
+    int result = securemem_rt_enter(plan);
+    if (result != 0)
+        fprintf(stderr, "%s\n", securemem_last_error()->message);
+    NEED(result == 0 && view_locked_bytes() <= planned);
+    NEED(securemem_rt_leave() == 0);
+    struct rlimit less = {planned - page, planned - page};
+    NEED(setrlimit(RLIMIT_MEMLOCK, &less) == 0);
+    NEED(securemem_rt_preflight(plan, &report) == 0);
+    NEED(has(SECUREMEM_RT_CHECK_LOCK_LIMIT, SECUREMEM_RT_REFUSAL));
+    NEED(securemem_rt_enter(plan) == -ENOMEM);
+    return 0;
+}
+
+static void a_limit_of_what_is_planned_is_enough(void **state)
+{
+    (void)state;
+    const securemem_rt_mode modes[] = {SECUREMEM_RT_FULL, SECUREMEM_RT_DECLARED,
+                                       SECUREMEM_RT_REGION};
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
+        for (size_t threads = 0; threads <= 4; threads += 2)
+            if (child_skips(enter_with_what_is_planned,
+                            &(securemem_rt_plan){.mode = modes[i], .threads = threads}))
+                SKIP("the mode is refused here, or this process may not become another "
+                     "user");
 }
 
 /* Privileges that were dropped after entering: the secrets stay locked all the same. */
@@ -236,6 +274,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_limits_refuse_and_are_named),
+        cmocka_unit_test(a_limit_of_what_is_planned_is_enough),
         cmocka_unit_test(a_limit_of_8_mib_holds_a_small_program_and_no_large_plan),
         cmocka_unit_test(
             leaving_after_privileges_were_dropped_says_that_there_was_a_window),
