@@ -77,7 +77,8 @@ const char *libcrypto_start(void)
     if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT, NULL) !=
             1 ||
         !warm_up())
-        return "libcrypto does not start";
+        return securemem_last_error()->code == 0 ? "libcrypto does not start"
+                                                 : securemem_last_error()->message;
     (void)securemem_arena_trim(
         memory); /* what is not given back stays locked and wiped */
     return NULL;

@@ -26,6 +26,8 @@ static const char help[] =
     "processes of the same user are served, not root's. SIGTERM, SIGINT and SIGHUP end\n"
     "the agent; all keys are wiped.\n"
     "\n"
+    "1.5 MiB of the lock limit (ulimit -l) are needed to start, and 0.5 MiB from then on.\n"
+    "\n"
     "Exits with 0; with 1 and a line on standard error where it could not; with 2 where\n"
     "it was called wrongly.\n";
 
