@@ -104,8 +104,7 @@ typedef void (*smem_extra_clear)(const struct smem_region *region);
 /* Invariants: smem_region_check. */
 struct smem_region {
     struct smem_pool_object object; /* state: enum smem_region_state */
-    /* base and length for readers without a lock, while the registry knows the region */
-    _Atomic uintptr_t start, extent;
+    _Atomic uint64_t where; /* its addresses while the registry knows it (registry.h) */
 
     struct smem_region *next, **link; /* in a list of the owner's; link points to here */
     void *owner;

@@ -57,6 +57,9 @@ static void enter(struct smem_region *region, struct smem_region *what)
 int smem_registry_add(struct smem_region *region)
 {
     uintptr_t start = (uintptr_t)region->base, end = start + region->length;
+    if (region->length > SMEM_REGION_MOST)
+        return smem_error_own("mmap", ENOMEM,
+                              "a secret and the guards of it would be longer than 1 TiB");
     if ((end - 1) >> SMEM_ADDRESS_BITS != 0)
         return smem_error_own("mmap", ENOMEM,
                               "the address lies beyond 48 bits, which this library does "
@@ -64,8 +67,8 @@ int smem_registry_add(struct smem_region *region)
     smem_lock_registry();
     int result = make_tables(start, end);
     if (result == 0) {
-        atomic_store_explicit(&region->start, start, memory_order_relaxed);
-        atomic_store_explicit(&region->extent, region->length, memory_order_release);
+        atomic_store_explicit(&region->where, smem_where(start, region->length),
+                              memory_order_release);
         enter(region, region);
     }
     smem_unlock_registry();
@@ -79,7 +82,7 @@ void smem_registry_remove(struct smem_region *region)
      * Who has these addresses next holds the lock after this: no thread that remembers the
      * region takes it for that of a new secret.
      */
-    atomic_store_explicit(&region->extent, 0, memory_order_relaxed);
+    atomic_store_explicit(&region->where, 0, memory_order_relaxed);
     enter(region, NULL);
     smem_unlock_registry();
 }

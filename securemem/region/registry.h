@@ -40,13 +40,29 @@ static inline struct smem_chunk *smem_chunk_of(uintptr_t address)
     return &chunks[(address >> SMEM_CHUNK_BITS) & (((size_t)1 << SMEM_LEAF_BITS) - 1)];
 }
 
+/*
+ * Where a region lies, in one word: the object may become that of another region between any
+ * two looks, and the start of one with the length of another would hold addresses of a third.
+ * From the lowest bit: length, start, in units of 4 KiB; 0: nowhere.
+ */
+#define SMEM_WHERE_LENGTH_BITS 28U
+#define SMEM_WHERE_UNIT_BITS   12U
+#define SMEM_REGION_MOST                                                                 \
+    ((((uint64_t)1 << SMEM_WHERE_LENGTH_BITS) - 1) << SMEM_WHERE_UNIT_BITS)
+
+static inline uint64_t smem_where(uintptr_t start, size_t length)
+{
+    return (uint64_t)start >> SMEM_WHERE_UNIT_BITS << SMEM_WHERE_LENGTH_BITS |
+           length >> SMEM_WHERE_UNIT_BITS;
+}
+
 static inline bool smem_region_holds(const struct smem_region *region, uintptr_t address)
 {
     if (region == NULL)
         return false;
-    /* It is written last and taken away first: the start is that of the same region. */
-    uintptr_t extent = atomic_load_explicit(&region->extent, memory_order_acquire);
-    return address - atomic_load_explicit(&region->start, memory_order_relaxed) < extent;
+    uint64_t where = atomic_load_explicit(&region->where, memory_order_acquire);
+    uint64_t start = where >> SMEM_WHERE_LENGTH_BITS << SMEM_WHERE_UNIT_BITS;
+    return address - start < (where << SMEM_WHERE_UNIT_BITS & SMEM_REGION_MOST);
 }
 
 /* A region that has one of these addresses, or NULL. */
