@@ -81,6 +81,7 @@ static bool overwrite_slot(const struct wiper *wiper, struct smem_region *region
                            uint32_t slot)
 {
     struct stretch stretch = {.wiper = wiper, .wiped = true};
+    /* First: who makes it of a slot that is LIVE already writes the alignment before. */
     size_t size = atomic_load(&region->slots[slot].size);
     if (wiper->extent == SMEM_WIPE_PAGES)
         wipe_stretch(&stretch, smem_slot_data(region, slot), region->slot_bytes);
@@ -116,6 +117,8 @@ static bool stands_on(const struct smem_region *region, uint32_t slot)
 static void wipe_region(struct smem_region *region, void *context)
 {
     struct wiper *wiper = context;
+    /* Within the visit: who copies meanwhile sees that one is on, or the count change. */
+    atomic_fetch_add(&wipes, 1);
     if (region->stacks != wiper->stacks)
         return;
     uint32_t committed = atomic_load(&region->committed);
@@ -142,7 +145,6 @@ size_t smem_wipe_regions(enum smem_wipe_extent extent)
 {
     struct wiper wiper = {.extent = extent, .zeros = smem_kernel_open("/dev/zero")};
     uint32_t keys = smem_keys_all(), rights = smem_rights_open(keys);
-    atomic_fetch_add(&wipes, 1);
     wipe_each(&wiper);
     wiper.stacks = true; /* last: a thread that loses its own may end the process */
     wipe_each(&wiper);

@@ -2,6 +2,8 @@
 /* Slots that go back: wiped, kept idle, given to the kernel. */
 #include <sodium.h>
 
+#include "kernel/kernel.h"
+#include "region/visit.h"
 #include "secret/account.h"
 #include "secret/canary.h"
 #include "secret/page.h"
@@ -46,11 +48,16 @@ void smem_arena_check_slot(const struct smem_region *region, uint32_t slot,
 
 int smem_arena_wipe_slot(struct smem_region *region, uint32_t slot, const void **broken)
 {
+    unsigned char access =
+        atomic_load_explicit(&region->slots[slot].access, memory_order_relaxed);
     int result = smem_region_set_access(region, slot, SMEM_ACCESS_WRITE);
     if (result != 0) {
         smem_slot_set_state(region, slot, SMEM_SLOT_HELD);
         return result;
     }
+    /* Who saw it closed closes it, until it sees that it is not. */
+    while (access != SMEM_ACCESS_WRITE && smem_visit_is_on())
+        smem_kernel_yield();
     check_slot(region, slot, smem_slot_state(region, slot), broken);
     sodium_memzero(smem_slot_data(region, slot), region->slot_bytes);
     return 0;
