@@ -48,9 +48,13 @@ SECUREMEM_API void securemem_set_misuse_handler(securemem_misuse_handler handler
                                                 void *user);
 
 /*
- * A freed secret is remembered for a while after its pages are gone, so that a second
- * free of it is told from a foreign pointer: at least the last 512 are. Once its address is
- * that of another secret, a free of it frees that one.
+ * A guarded secret is remembered for a while after its pages are gone, so that a second free
+ * of it is told from a foreign pointer: at least the last 512 are. A second free is misuse of
+ * another kind where nothing tells that it was a secret: of a packed one whose page is gone
+ * (FOREIGN), and where its page has had a secret of another size since (INTERIOR, FOREIGN).
+ * Once its address is that of another secret, a free of it frees that one. Two threads that
+ * free one secret at the same time, within nanoseconds, may go unseen: the secret is wiped,
+ * but may then be handed out twice.
  */
 
 #ifdef __cplusplus

@@ -248,11 +248,12 @@ struct smem_cache *smem_cache_entered(securemem_arena *arena);
 void smem_cache_fill_guarded(securemem_arena *arena);
 
 /*
- * With the stripe held: as smem_cache_alloc_guarded, with what other threads left in the
- * arena's depot; and frees a LIVE guarded secret into the cache, leaving half of a full one
- * there. NULL, or false, with nothing changed, where that is not possible.
+ * With the stripe held: a guarded secret out of what other threads left in the arena's depot
+ * (*broken: smem_cache_begin_moved); and frees a LIVE one into the cache, leaving half of a
+ * full one there. NULL, or false, with nothing changed, where that is not possible.
  */
-void *smem_cache_reload_guarded(securemem_arena *arena, size_t size, unsigned align_log2);
+void *smem_cache_reload_guarded(securemem_arena *arena, size_t size, unsigned align_log2,
+                                const void **broken);
 bool smem_cache_unload_guarded(struct smem_region *region, void *secret);
 
 /* With the stripe held: these go back to the arena; the first broken canary to *broken. */

@@ -2,21 +2,22 @@
 /* Guarded secrets of one page in a thread's cache, and in the depot between threads. */
 #include "secret/cache_guarded.h"
 
-#include "secret/depot.h"
-
-void *smem_cache_begin_moved(const struct smem_cache *cache, struct smem_slot *slot,
-                             char *page, size_t size, unsigned align_log2)
+void *smem_cache_begin_moved(const struct smem_cache *cache,
+                             struct smem_depot_slot chosen, size_t size,
+                             unsigned align_log2, const void **broken)
 {
+    struct smem_slot *slot = chosen.slot;
     size_t old_size = atomic_load_explicit(&slot->size, memory_order_relaxed);
     unsigned old_align = atomic_load_explicit(&slot->align_log2, memory_order_relaxed);
-    char *secret = smem_cache_secret_on(cache, page, size, align_log2);
-    smem_canary_move(slot, smem_cache_secret_on(cache, page, old_size, old_align),
-                     old_size, secret, size);
+    char *old = smem_cache_secret_on(cache, chosen.page, old_size, old_align);
+    char *secret = smem_cache_secret_on(cache, chosen.page, size, align_log2);
+    if (secret < old && !smem_canary_between(slot, secret, old) && *broken == NULL)
+        *broken = old;
+    smem_canary_move(slot, old, old_size, secret, size);
     atomic_store_explicit(&slot->size, size, memory_order_relaxed);
     atomic_store_explicit(&slot->align_log2, (unsigned char)align_log2,
                           memory_order_relaxed);
-    atomic_store_explicit(&slot->state, SMEM_SLOT_LIVE, memory_order_release);
-    return secret;
+    return smem_cache_begin_guarded(cache, chosen, size, align_log2);
 }
 
 void smem_cache_keep_visited(struct smem_cache *cache, struct smem_slot *slot, char *page)
@@ -104,7 +105,8 @@ bool smem_cache_unload_guarded(struct smem_region *region, void *secret)
     return row != NULL && smem_cache_free_guarded(smem_cache_on_row(cache, row, secret));
 }
 
-void *smem_cache_reload_guarded(securemem_arena *arena, size_t size, unsigned align_log2)
+void *smem_cache_reload_guarded(securemem_arena *arena, size_t size, unsigned align_log2,
+                                const void **broken)
 {
     struct smem_cache *cache = arena->depot_count == 0 ? NULL : smem_cache_entered(arena);
     if (cache == NULL)
@@ -118,9 +120,12 @@ void *smem_cache_reload_guarded(securemem_arena *arena, size_t size, unsigned al
         bin->slots[bin->count] = taken.slot;
         bin->pages[bin->count++] = taken.page;
     }
-    return smem_cache_has_guarded(cache, size)
-               ? smem_cache_alloc_guarded(cache, size, align_log2)
-               : NULL;
+    if (!smem_cache_has_guarded(cache, size))
+        return NULL;
+    struct smem_depot_slot chosen = smem_cache_choose_guarded(cache);
+    return smem_cache_fits(chosen, size, align_log2)
+               ? smem_cache_begin_guarded(cache, chosen, size, align_log2)
+               : smem_cache_begin_moved(cache, chosen, size, align_log2, broken);
 }
 
 static void give_back(securemem_arena *arena, const struct smem_slot *slot,

@@ -9,6 +9,7 @@
 #include "kernel/kernel.h"
 #include "region/visit.h"
 #include "secret/cache.h"
+#include "secret/depot.h"
 #include "secret/secret.h"
 
 /* As smem_slot_secret, for a slot of one page with a guard behind it. */
@@ -25,28 +26,44 @@ SMEM_FAST bool smem_cache_has_guarded(const struct smem_cache *cache, size_t siz
     return size <= cache->page && cache->guarded.count > 0;
 }
 
-/* A CACHED slot, taken out of the bin, becomes a secret of another size or alignment. */
-void *smem_cache_begin_moved(const struct smem_cache *cache, struct smem_slot *slot,
-                             char *page, size_t size, unsigned align_log2);
-
-/* A new secret on a slot that the cache has. */
-SMEM_FAST void *smem_cache_alloc_guarded(struct smem_cache *cache, size_t size,
-                                         unsigned align_log2)
+/* One of the last slots that were put into the bin, which has one. */
+SMEM_FAST struct smem_depot_slot smem_cache_choose_guarded(struct smem_cache *cache)
 {
     struct smem_guarded_bin *bin = &cache->guarded;
     uint32_t last = bin->count - 1;
     uint32_t chosen = last - smem_random_recent(&cache->random, bin->count);
     bin->count = last;
-    struct smem_slot *slot = bin->slots[chosen];
-    char *page = bin->pages[chosen];
+    struct smem_depot_slot out = {bin->slots[chosen], bin->pages[chosen]};
     bin->slots[chosen] = bin->slots[last];
     bin->pages[chosen] = bin->pages[last];
-    if (atomic_load_explicit(&slot->size, memory_order_relaxed) != size ||
-        atomic_load_explicit(&slot->align_log2, memory_order_relaxed) != align_log2)
-        return smem_cache_begin_moved(cache, slot, page, size, align_log2);
-    atomic_store_explicit(&slot->state, SMEM_SLOT_LIVE, memory_order_release);
-    return smem_cache_secret_on(cache, page, size, align_log2);
+    return out;
 }
+
+/* Whether the last secret of a slot was of that size and alignment. */
+SMEM_FAST bool smem_cache_fits(struct smem_depot_slot chosen, size_t size,
+                               unsigned align_log2)
+{
+    const struct smem_slot *slot = chosen.slot;
+    return atomic_load_explicit(&slot->size, memory_order_relaxed) == size &&
+           atomic_load_explicit(&slot->align_log2, memory_order_relaxed) == align_log2;
+}
+
+/* What was chosen becomes a secret, where it fits. */
+SMEM_FAST void *smem_cache_begin_guarded(const struct smem_cache *cache,
+                                         struct smem_depot_slot chosen, size_t size,
+                                         unsigned align_log2)
+{
+    atomic_store_explicit(&chosen.slot->state, SMEM_SLOT_LIVE, memory_order_release);
+    return smem_cache_secret_on(cache, chosen.page, size, align_log2);
+}
+
+/*
+ * The same where it does not fit. The last secret goes to *broken, unless that is set, where
+ * bytes before it were overwritten that are now the new one's.
+ */
+void *smem_cache_begin_moved(const struct smem_cache *cache,
+                             struct smem_depot_slot chosen, size_t size,
+                             unsigned align_log2, const void **broken);
 
 /* The one of both rows that an address lies in, on a slot or on the guard behind one; or NULL. */
 SMEM_FAST const struct smem_cache_row *smem_cache_row(const struct smem_cache *cache,

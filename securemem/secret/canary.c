@@ -128,6 +128,11 @@ bool smem_canary_intact(const struct smem_region *region, uint32_t slot)
            filled(after_secret(region, slot), data + region->slot_bytes, word);
 }
 
+bool smem_canary_between(const struct smem_slot *slot, const char *start, const char *end)
+{
+    return filled(start, end, slot->canary);
+}
+
 bool smem_canary_near(const struct smem_slot *slot, const char *page, const char *secret,
                       const char *end)
 {

@@ -73,6 +73,10 @@ __attribute__((always_inline)) static inline bool smem_canary_before(const char 
     return (differ[0] | differ[1]) == 0;
 }
 
+/* Whether these bytes of a slot, before or behind its secret, are intact. */
+bool smem_canary_between(const struct smem_slot *slot, const char *start,
+                         const char *end);
+
 /*
  * Whether the bytes of a page behind the secret, and up to SMEM_CANARY_NEAR before it, are
  * intact.

@@ -50,6 +50,7 @@ static int begin_page(securemem_arena *arena,
     page->region = region;
     page->slot = slot;
     page->free = (uint16_t)count;
+    smem_page_is_new(page);
     atomic_store_explicit(&page->class, (uint8_t) class, memory_order_relaxed);
     for (unsigned i = 0; i < region->page / SMEM_UNIT / 64; i++) {
         unsigned left = count > i * 64 ? count - i * 64 : 0;

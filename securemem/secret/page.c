@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "secret/page.h"
 
+#include "region/visit.h"
 #include "region/wipe.h"
 
 /*
@@ -17,23 +18,33 @@ SMEM_LOOKS_AGAIN static bool is_partly(const volatile char *bytes, uint64_t patt
     return true;
 }
 
-bool smem_packed_was_wiped(const char *secret, size_t size, size_t stride)
+void smem_page_is_new(struct smem_page *page)
 {
-    if (smem_wipe_count() == 0)
+    /* In this order: a visitor that comes between the two counts afterwards. */
+    page->wipes = smem_wipe_count();
+    if (smem_visit_is_on())
+        page->wipes--;
+}
+
+bool smem_packed_was_wiped(const struct smem_page *page, const char *secret, size_t size,
+                           size_t stride)
+{
+    if (smem_wipe_count() == page->wipes)
         return false;
     uint64_t pattern = smem_canary_for(secret);
     return is_partly(secret + stride - sizeof pattern, pattern) &&
            is_partly(secret + size, smem_turned(pattern, size));
 }
 
-bool smem_packed_resize(struct smem_packed packed, unsigned class, size_t size,
-                        bool canary)
+bool smem_packed_resize(const struct smem_page *page, struct smem_packed packed,
+                        size_t size, bool canary)
 {
+    unsigned class = smem_page_class(page);
     size_t stride = smem_size_classes[class].stride;
     uint32_t word = atomic_load_explicit(packed.word, memory_order_relaxed);
     size_t old_size = smem_word_size(word), kept = old_size < size ? old_size : size;
     bool intact = !canary || smem_packed_intact(packed.secret, old_size, stride) ||
-                  smem_packed_was_wiped(packed.secret, old_size, stride);
+                  smem_packed_was_wiped(page, packed.secret, old_size, stride);
     memset(packed.secret + kept, 0, stride - kept);
     __asm__ volatile("" : : "r"(packed.secret) : "memory");
     if (canary)
@@ -62,6 +73,7 @@ void smem_page_each(const struct smem_region *region, uint32_t slot,
 }
 
 struct checking {
+    const struct smem_page *page;
     bool canary;
     const void **broken;
 };
@@ -84,12 +96,13 @@ SMEM_LOOKS_AGAIN static bool looks_intact(const char *secret, size_t size, size_
  * there: where the word is another afterwards, this was not the secret's. One of the same
  * size has the same word: it is looked at again.
  */
-static bool is_broken(struct smem_packed packed, uint32_t word, size_t stride)
+static bool is_broken(const struct smem_page *page, struct smem_packed packed,
+                      uint32_t word, size_t stride)
 {
     size_t size = smem_word_size(word);
     for (unsigned i = 0; i < SMEM_LOOKS; i++) {
         if (looks_intact(packed.secret, size, stride) ||
-            smem_packed_was_wiped(packed.secret, size, stride))
+            smem_packed_was_wiped(page, packed.secret, size, stride))
             return false;
         /* Adding nothing keeps the looks before it, and is rarely come to. */
         if (atomic_fetch_add_explicit(packed.word, 0, memory_order_acq_rel) != word)
@@ -103,14 +116,15 @@ static void check_one(void *context, struct smem_packed packed, uint32_t word,
 {
     const struct checking *checking = context;
     if (smem_word_is_live(word) && checking->canary && *checking->broken == NULL &&
-        is_broken(packed, word, stride))
+        is_broken(checking->page, packed, word, stride))
         *checking->broken = packed.secret;
 }
 
 void smem_packed_check(const struct smem_region *region, uint32_t slot,
                        const void **broken)
 {
-    struct checking checking = {smem_packed_canary(&region->options) != 0, broken};
+    struct checking checking = {smem_page_of(region, slot),
+                                smem_packed_canary(&region->options) != 0, broken};
     smem_page_each(region, slot, check_one, &checking);
 }
 

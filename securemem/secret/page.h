@@ -102,6 +102,7 @@ struct smem_page {
     uint32_t slot; /* of the region */
     uint16_t free;
     _Atomic uint8_t class; /* of the secrets on it, the last ones if it has none */
+    unsigned wipes;        /* smem_wipe_count() when it became one of its class */
     uint64_t bits[];
 };
 
@@ -274,16 +275,21 @@ static inline bool smem_packed_end(struct smem_packed packed, size_t size, size_
 /*
  * Whether a canary that is not intact may be so because of securemem_wipe_all, which finds
  * a secret's size and then its bytes: of one that ended meanwhile, and began again with
- * fewer, it wipes the canary too. Bytes of it are then zero, or as they were.
+ * fewer, it wipes the canary too. Bytes of it are then zero, or as they were. On a page
+ * that is younger than the last wipe none are.
  */
-bool smem_packed_was_wiped(const char *secret, size_t size, size_t stride);
+bool smem_packed_was_wiped(const struct smem_page *page, const char *secret, size_t size,
+                           size_t stride);
+
+/* With the stripe held: no secret on the page is there, and none was wiped. */
+void smem_page_is_new(struct smem_page *page);
 
 /*
  * Gives a live secret another size of the class: what goes is wiped, what comes is zero.
  * False, and done nevertheless, if its canary is broken.
  */
-bool smem_packed_resize(struct smem_packed packed, unsigned class, size_t size,
-                        bool canary);
+bool smem_packed_resize(const struct smem_page *page, struct smem_packed packed,
+                        size_t size, bool canary);
 
 /*
  * With the stripe held: the first live secret of the page whose canary is broken goes to

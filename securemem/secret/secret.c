@@ -86,7 +86,7 @@ int smem_secret_make_guarded(securemem_arena *arena, size_t size, unsigned align
 {
     struct smem_region *region;
     uint32_t slot;
-    void *cached = smem_cache_reload_guarded(arena, size, align_log2);
+    void *cached = smem_cache_reload_guarded(arena, size, align_log2, broken);
     if (cached != NULL) {
         region = smem_registry_find(cached);
         slot = smem_region_slot_at(region, cached);
@@ -97,9 +97,9 @@ int smem_secret_make_guarded(securemem_arena *arena, size_t size, unsigned align
     if (result != 0)
         return result;
     struct smem_slot *s = &region->slots[slot];
-    atomic_store_explicit(&s->size, size, memory_order_relaxed);
     atomic_store_explicit(&s->align_log2, (unsigned char)align_log2,
                           memory_order_relaxed);
+    atomic_store_explicit(&s->size, size, memory_order_release); /* a visitor may look */
     smem_canary_write(region, slot);
     *out = (struct smem_place){.region = region, .slot = slot};
     smem_cache_fill_guarded(arena);
@@ -125,7 +125,7 @@ bool smem_secret_resize(const struct smem_place *place, size_t size, const void 
         smem_slot_lacks_lock(place->region, place->slot) || /* new bytes would, too */
         smem_door_reach(place->region, place->slot) != 0)
         return false;
-    if (!smem_packed_resize(packed, class, size,
+    if (!smem_packed_resize(smem_page_of(place->region, place->slot), packed, size,
                             smem_packed_canary(&arena->options) != 0))
         *broken = packed.secret;
     (void)smem_door_shut(place->region, place->slot); /* refused, it is reported so */
@@ -141,7 +141,8 @@ static void end_packed(struct smem_place place, const void **broken)
     bool canary = smem_packed_canary(&place.region->options) != 0;
     size_t size = smem_place_size(&place), stride = smem_size_classes[class].stride;
     if (!smem_packed_end(packed, size, stride, canary)) {
-        if (!smem_packed_was_wiped(packed.secret, size, stride))
+        if (!smem_packed_was_wiped(smem_page_of(place.region, place.slot), packed.secret,
+                                   size, stride))
             *broken = packed.secret;
         (void)smem_packed_end(packed, size, stride, false);
     }
@@ -203,13 +204,27 @@ __attribute__((noinline)) static void *make(securemem_arena *arena, size_t size,
     return result == 0 ? secret : refuse(result);
 }
 
+__attribute__((noinline)) static void *begin_moved(const struct smem_cache *cache,
+                                                   struct smem_depot_slot chosen,
+                                                   size_t size, unsigned align_log2)
+{
+    const void *broken = NULL;
+    void *secret = smem_cache_begin_moved(cache, chosen, size, align_log2, &broken);
+    if (broken != NULL)
+        smem_misuse(SECUREMEM_MISUSE_CANARY, broken);
+    return secret;
+}
+
 __attribute__((noinline)) static void *make_guarded(struct smem_cache *cache,
                                                     securemem_arena *arena, size_t size,
                                                     unsigned align_log2)
 {
     if (!smem_cache_has_guarded(cache, size))
         return make(arena, size, align_log2);
-    return smem_cache_alloc_guarded(cache, size, align_log2);
+    struct smem_depot_slot chosen = smem_cache_choose_guarded(cache);
+    if (!smem_cache_fits(chosen, size, align_log2))
+        return begin_moved(cache, chosen, size, align_log2);
+    return smem_cache_begin_guarded(cache, chosen, size, align_log2);
 }
 
 SMEM_FAST void *alloc(securemem_arena *arena, size_t size, unsigned align_log2)

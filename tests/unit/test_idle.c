@@ -195,6 +195,33 @@ static void a_recycled_slot_has_the_access_of_a_new_secret(void **state)
 }
 
 /* Four pages, all of them idle or cached, do for a secret of another size. */
+static const void *told;
+
+static void note_misuse(const securemem_misuse *misuse, void *user)
+{
+    (void)user;
+    told = misuse->kind == SECUREMEM_MISUSE_CANARY ? misuse->pointer : NULL;
+}
+
+/* What is found when the slot leaves the cache must not be lost by its use before that. */
+static void a_write_far_before_is_found_when_a_larger_one_takes_its_place(void **state)
+{
+    (void)state;
+    size_t page = view_page_size();
+    securemem_set_misuse_handler(note_misuse, NULL);
+    securemem_arena *arena = idle_arena(SECUREMEM_GUARDS_PROT_NONE, 8 * page);
+    securemem_free(securemem_arena_alloc(arena, 16)); /* cached from now on */
+    char *secret = securemem_arena_alloc(arena, 16);
+    memset(secret - 1000, 'K', 200);
+    securemem_free(secret);
+    told = NULL;
+    for (size_t i = 0; i < 8 && told == NULL; i++) /* which page is not foreseen */
+        assert_non_null(securemem_arena_alloc(arena, 2000));
+    assert_ptr_equal(told, secret);
+    securemem_arena_destroy(arena);
+    securemem_set_misuse_handler(NULL, NULL);
+}
+
 static void idle_memory_does_not_stand_in_the_way_of_another_size(void **state)
 {
     (void)state;
@@ -236,6 +263,7 @@ int main(void)
         cmocka_unit_test(no_more_is_idle_than_was_asked_for),
         cmocka_unit_test(trim_gives_idle_memory_back),
         cmocka_unit_test(trim_leaves_live_secrets_alone),
+        cmocka_unit_test(a_write_far_before_is_found_when_a_larger_one_takes_its_place),
         cmocka_unit_test(idle_memory_does_not_stand_in_the_way_of_another_size),
     };
     return RUN_GROUP(tests);

@@ -189,6 +189,33 @@ static void an_overflow_is_found_by_check_free_and_destroy(void **state)
     securemem_set_misuse_handler(NULL, NULL);
 }
 
+/* On pages that come afterwards zeros are no wipe. */
+static void a_terminator_is_found_after_everything_was_wiped(void **state)
+{
+    (void)state;
+    securemem_set_misuse_handler(note_misuse, NULL);
+    for (int older = 1; older >= 0;
+         older--) { /* in this order: there is something to wipe */
+        securemem_arena *arena =
+            arena_of((securemem_arena_options){PACKED, .idle = SIZE_MAX});
+        fill_arena(arena, 24, 3);
+        for (size_t i = 0; i < MANY && !older; i++)
+            securemem_free(secrets[i]);
+        assert_int_equal(securemem_arena_trim(arena), 0);
+        assert_int_equal(securemem_wipe_all(), 0);
+        char *victim = older ? secrets[MANY / 2] : securemem_arena_alloc(arena, 24);
+        victim[24] = 0;
+        assert_int_equal(securemem_arena_check(arena), older ? 0 : -EBADMSG);
+        victim[24] = 1; /* which no wipe leaves */
+        assert_int_equal(securemem_arena_check(arena), -EBADMSG);
+        told = NULL;
+        securemem_free(victim);
+        assert_ptr_equal(told, victim);
+        securemem_arena_destroy(arena);
+    }
+    securemem_set_misuse_handler(NULL, NULL);
+}
+
 static void a_write_before_a_secret_is_found_by_its_neighbour(void **state)
 {
     (void)state;
@@ -672,6 +699,7 @@ int main(void)
         cmocka_unit_test(large_and_aligned_ones_are_where_they_fit),
         cmocka_unit_test(a_packed_secret_has_no_access_of_its_own),
         cmocka_unit_test(an_overflow_is_found_by_check_free_and_destroy),
+        cmocka_unit_test(a_terminator_is_found_after_everything_was_wiped),
         cmocka_unit_test(a_write_before_a_secret_is_found_by_its_neighbour),
         cmocka_unit_test(wrong_frees_are_told_apart),
         cmocka_unit_test(no_byte_of_a_freed_secret_is_left),
