@@ -141,7 +141,7 @@ SMEM_FAST void smem_cache_keep(struct smem_cache *cache, struct smem_slot *slot,
 void smem_cache_keep_visited(struct smem_cache *cache, struct smem_slot *slot,
                              char *page);
 
-/* A LIVE slot, wiped as smem_cache_alloc_guarded expects it, into a bin with room. */
+/* A LIVE slot that was wiped, with canary everywhere else, into a bin with room. */
 SMEM_FAST void smem_cache_put_guarded(struct smem_cache *cache, struct smem_slot *slot,
                                       char *page)
 {
