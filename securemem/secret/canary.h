@@ -48,10 +48,11 @@ bool smem_canary_intact(const struct smem_region *region, uint32_t slot);
 /* An overrun that goes backwards meets these first. */
 #define SMEM_CANARY_NEAR 64U
 
-/* Has the processor fetch what is before an address, which need not be one. */
+/* Has the processor fetch what is before an address, which may be none: it faults not. */
 static inline void smem_canary_expect(const void *address)
 {
-    __builtin_prefetch((const char *)address - SMEM_CANARY_NEAR);
+    uintptr_t before = (uintptr_t)address - SMEM_CANARY_NEAR;
+    __builtin_prefetch((const void *)before); /* NOLINT(performance-no-int-to-ptr) */
 }
 
 /* The pattern as it stands at an address: its phase is that of the address. */
