@@ -19,13 +19,6 @@
 #define AT_MINSIGSTKSZ 51 /* <asm/auxvec.h> of some processors lacks it */
 #endif
 
-/* It blocks signals itself while a handler runs, and keeps mappings of threads. */
-#if defined(__SANITIZE_THREAD__)
-#define IS_TSAN 1
-#else
-#define IS_TSAN 0
-#endif
-
 #define BOTH (SECUREMEM_SIGNALS_FAULTS | SECUREMEM_SIGNALS_TERMINATION)
 
 static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP};

@@ -17,12 +17,6 @@
 
 #define SHOWN 256
 
-#if defined(__SANITIZE_THREAD__)
-#define PUTS_SIGNALS_OFF true
-#else
-#define PUTS_SIGNALS_OFF false
-#endif
-
 static bool slave_echoes(void)
 {
     struct termios now;
@@ -201,7 +195,7 @@ static int answer_when_told(int (*act)(void))
 static void children_that_are_forked_meanwhile_end_as_ever(void **state)
 {
     (void)state;
-    if (PUTS_SIGNALS_OFF)
+    if (IS_TSAN)
         SKIP(
             "ThreadSanitizer puts a signal off, for good, in a child of several threads");
     assert_int_equal(answer_when_told(fork_beside_it), 0);

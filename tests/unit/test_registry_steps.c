@@ -125,6 +125,8 @@ static void no_address_is_in_the_half_of_one_region_and_the_half_of_another(void
     const struct sigaction action = {.sa_sigaction = step, .sa_flags = SA_SIGINFO};
     struct sigaction before;
     unsigned looked;
+    if (IS_TSAN)
+        SKIP("ThreadSanitizer lets signals come late");
     assert_int_equal(sigaction(SIGTRAP, &action, &before), 0);
     change = begin_second;
     unsigned halves = torn(two_words_have_neither, begin_first, &looked);

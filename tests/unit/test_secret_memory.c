@@ -214,13 +214,6 @@ static void what_is_given_back_is_unmapped_and_no_longer_charged(void **state)
 
 static unsigned char *inherited;
 
-/* It maps a stack of its own into the child, before any handler, where there is room. */
-#if defined(__SANITIZE_THREAD__)
-#define IS_TSAN 1
-#else
-#define IS_TSAN 0
-#endif
-
 static int touch(void *argument)
 {
     (void)argument;

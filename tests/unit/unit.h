@@ -19,6 +19,16 @@
 #define ADVICE_GUARD_INSTALL 102
 #define ADVICE_GUARD_REMOVE  103
 
+/*
+ * ThreadSanitizer blocks signals itself while a handler runs, lets them come late, keeps
+ * mappings of threads, and maps a stack of its own into a child before any handler.
+ */
+#if defined(__SANITIZE_THREAD__)
+#define IS_TSAN 1
+#else
+#define IS_TSAN 0
+#endif
+
 #define CHILD_PASSES(body, argument)                                                     \
     do {                                                                                 \
         if (child_skips(body, argument))                                                 \
