@@ -64,6 +64,29 @@ static bool is_closed(const void *secret)
     return permissions_are(secret, "---p");
 }
 
+/* Secrets of whole pages, between guards that are pages: one stretch for the kernel. */
+static void guards_stay_closed_when_a_scope_opens(void **state)
+{
+    (void)state;
+    size_t page = view_page_size();
+    for (size_t k = 0; k < 2; k++) {
+        securemem_arena *arena = arena_of(kind(k));
+        char *secrets[8];
+        for (size_t i = 0; i < COUNT(secrets); i++)
+            assert_non_null(secrets[i] = securemem_arena_alloc(arena, page));
+        securemem_protection report;
+        assert_int_equal(securemem_protection(secrets[0], &report), 0);
+        assert_int_equal(securemem_arena_open(arena, SECUREMEM_WRITE), 0);
+        for (size_t i = 0; i < COUNT(secrets) && report.guards.holds; i++) {
+            assert_true(view_readable(secrets[i]));
+            assert_false(view_readable(secrets[i] - 1));
+            assert_false(view_readable(secrets[i] + page));
+        }
+        assert_int_equal(securemem_arena_close(arena), 0);
+        securemem_arena_destroy(arena);
+    }
+}
+
 static void scopes_open_every_secret_and_the_last_closes_them(void **state)
 {
     (void)state;
@@ -317,6 +340,7 @@ static void a_refused_mprotect_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(guards_stay_closed_when_a_scope_opens),
         cmocka_unit_test(scopes_open_every_secret_and_the_last_closes_them),
         cmocka_unit_test(a_touch_outside_of_a_scope_faults),
         cmocka_unit_test(closed_secrets_are_moved_copied_wiped_and_freed),

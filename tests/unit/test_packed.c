@@ -189,6 +189,57 @@ static void an_overflow_is_found_by_check_free_and_destroy(void **state)
     securemem_set_misuse_handler(NULL, NULL);
 }
 
+/* The canary is the first and the last 8 bytes behind the secret. */
+static void each_byte_of_a_canary_is_compared(void **state)
+{
+    (void)state;
+    const size_t size = 90, stride = 112, bytes = 8;
+    securemem_set_misuse_handler(note_misuse, NULL);
+    securemem_arena *arena =
+        arena_of((securemem_arena_options){PACKED, .idle = SIZE_MAX});
+    fill_arena(arena, size, 3);
+    char *victim = secrets[MANY / 2];
+    for (size_t i = 0; i < 4 * bytes; i++) {
+        size_t k = i % (2 * bytes), at = k < bytes ? size + k : stride - 2 * bytes + k;
+        if (i == 2 * bytes) /* and zeros alone are taken for this */
+            assert_int_equal(securemem_wipe_all(), 0);
+        victim[at] ^= 2; /* never to zero: the lowest bit of each byte is set */
+        assert_int_equal(securemem_arena_check(arena), -EBADMSG);
+        victim[at] ^= 2;
+        assert_int_equal(securemem_arena_check(arena), 0);
+    }
+    securemem_arena_destroy(arena);
+    securemem_set_misuse_handler(NULL, NULL);
+}
+
+static void
+a_secret_that_shrinks_where_it_is_leaves_nothing_and_hides_nothing(void **state)
+{
+    (void)state;
+    const struct {
+        size_t from, to;
+    } sizes[] = {{40, 33}, {100, 89}, {90, 89}, {1000, 990}};
+    securemem_set_misuse_handler(note_misuse, NULL);
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        size_t from = sizes[i].from, to = sizes[i].to;
+        securemem_arena *arena = arena_of((securemem_arena_options){PACKED});
+        char *secret = securemem_arena_alloc(arena, from);
+        memset(secret, 0x5c, from);
+        assert_ptr_equal(securemem_realloc(secret, to), secret);
+        assert_true(all_bytes_are(secret, to, 0x5c));
+        for (size_t k = to; k + 1 < from; k++) /* two alike may be canary */
+            assert_false(secret[k] == 0x5c && secret[k + 1] == 0x5c);
+        assert_ptr_equal(securemem_realloc(secret, from), secret);
+        assert_true(all_bytes_are(secret + to, from - to, 0));
+        secret[from] ^= 1;
+        told = NULL;
+        assert_non_null(securemem_realloc(secret, to));
+        assert_ptr_equal(told, secret);
+        securemem_arena_destroy(arena);
+    }
+    securemem_set_misuse_handler(NULL, NULL);
+}
+
 /* On pages that come afterwards zeros are no wipe. */
 static void a_terminator_is_found_after_everything_was_wiped(void **state)
 {
@@ -206,7 +257,7 @@ static void a_terminator_is_found_after_everything_was_wiped(void **state)
         char *victim = older ? secrets[MANY / 2] : securemem_arena_alloc(arena, 24);
         victim[24] = 0;
         assert_int_equal(securemem_arena_check(arena), older ? 0 : -EBADMSG);
-        victim[24] = 1; /* which no wipe leaves */
+        victim[24] = 1; /* which no wipe leaves, and the other end is as it was */
         assert_int_equal(securemem_arena_check(arena), -EBADMSG);
         told = NULL;
         securemem_free(victim);
@@ -400,6 +451,25 @@ static void a_reservation_is_locked_and_serves_when_the_limit_does_not(void **st
         for (int i = 0; i < 12; i++)
             assert_non_null(securemem_arena_alloc(arena, packed ? 2000 : page));
         assert_int_equal(view_locked_bytes(), locked);
+        securemem_arena_destroy(arena);
+    }
+}
+
+static void what_is_reserved_stays_idle_whatever_is_freed(void **state)
+{
+    (void)state;
+    size_t page = view_page_size();
+    for (int packed = 0; packed < 2; packed++) {
+        securemem_arena *arena = arena_of((securemem_arena_options){
+            .placement = packed ? SECUREMEM_PACKED : SECUREMEM_GUARDED,
+            .guard_kind = SECUREMEM_GUARDS_PROT_NONE,
+            .lock = SECUREMEM_REQUIRED});
+        assert_int_equal(securemem_arena_reserve(arena, 4 * page), 0);
+        size_t locked = view_locked_bytes();
+        for (int i = 0; i < 20; i++) {
+            securemem_free(securemem_arena_alloc(arena, packed ? 2000 : page));
+            assert_int_equal(view_locked_bytes(), locked);
+        }
         securemem_arena_destroy(arena);
     }
 }
@@ -699,6 +769,9 @@ int main(void)
         cmocka_unit_test(large_and_aligned_ones_are_where_they_fit),
         cmocka_unit_test(a_packed_secret_has_no_access_of_its_own),
         cmocka_unit_test(an_overflow_is_found_by_check_free_and_destroy),
+        cmocka_unit_test(each_byte_of_a_canary_is_compared),
+        cmocka_unit_test(
+            a_secret_that_shrinks_where_it_is_leaves_nothing_and_hides_nothing),
         cmocka_unit_test(a_terminator_is_found_after_everything_was_wiped),
         cmocka_unit_test(a_write_before_a_secret_is_found_by_its_neighbour),
         cmocka_unit_test(wrong_frees_are_told_apart),
@@ -707,6 +780,7 @@ int main(void)
         cmocka_unit_test(trim_gives_back_what_is_idle_and_what_threads_kept),
         cmocka_unit_test(more_than_the_machine_has_is_refused_before_any_of_it_is_locked),
         cmocka_unit_test(a_reservation_beyond_the_limit_is_refused_as_a_whole),
+        cmocka_unit_test(what_is_reserved_stays_idle_whatever_is_freed),
         cmocka_unit_test(a_reservation_is_locked_and_serves_when_the_limit_does_not),
         cmocka_unit_test(the_program_is_told_once_when_little_is_left),
         cmocka_unit_test(it_is_told_whenever_it_is_refused),
