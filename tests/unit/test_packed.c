@@ -245,8 +245,8 @@ static void a_terminator_is_found_after_everything_was_wiped(void **state)
 {
     (void)state;
     securemem_set_misuse_handler(note_misuse, NULL);
-    for (int older = 1; older >= 0;
-         older--) { /* in this order: there is something to wipe */
+    /* In this order there is something to wipe. */
+    for (int older = 1; older >= 0; older--) {
         securemem_arena *arena =
             arena_of((securemem_arena_options){PACKED, .idle = SIZE_MAX});
         fill_arena(arena, 24, 3);
@@ -257,7 +257,7 @@ static void a_terminator_is_found_after_everything_was_wiped(void **state)
         char *victim = older ? secrets[MANY / 2] : securemem_arena_alloc(arena, 24);
         victim[24] = 0;
         assert_int_equal(securemem_arena_check(arena), older ? 0 : -EBADMSG);
-        victim[24] = 1; /* which no wipe leaves, and the other end is as it was */
+        victim[24] = 2; /* which no wipe leaves; a canary has no even byte */
         assert_int_equal(securemem_arena_check(arena), -EBADMSG);
         told = NULL;
         securemem_free(victim);
