@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* What is reported of a secret of several pages is what each of them has, guards included. */
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include "unit/unit.h"
 
 #define PAGES 3
@@ -26,14 +29,20 @@ static char *make(void)
     return secret;
 }
 
+/* Not through the C library: AddressSanitizer lets nobody lock there. */
+static void set_lock(long call, char *start)
+{
+    assert_int_equal(syscall(call, start, page), 0);
+}
+
 static void one_page_without_a_lock_is_no_lock(void **state)
 {
     (void)state;
     make();
     for (size_t i = 0; i < PAGES; i++) {
-        assert_int_equal(munlock(secret + i * page, page), 0);
+        set_lock(SYS_munlock, secret + i * page);
         assert_false(report_now().lock.holds);
-        assert_int_equal(mlock(secret + i * page, page), 0);
+        set_lock(SYS_mlock, secret + i * page);
         assert_true(report_now().lock.holds);
     }
     securemem_free(secret);
