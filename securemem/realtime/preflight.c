@@ -92,8 +92,6 @@ static int check_ranges(const securemem_rt_plan *plan)
 
 static int check_plan(const securemem_rt_plan *plan)
 {
-    if (plan == NULL)
-        return smem_error_argument(operation, "plan is NULL");
     if ((unsigned)plan->mode > SECUREMEM_RT_REGION)
         return smem_error_argument(operation, ".mode is not one of securemem_rt_mode");
     for (size_t i = 0; i < sizeof plan->reserved / sizeof *plan->reserved; i++)
@@ -287,6 +285,8 @@ int securemem_rt_preflight(const securemem_rt_plan *plan,
 {
     if (report == NULL)
         return smem_error_argument(operation, "report is NULL");
+    if (plan == NULL)
+        return smem_error_argument(operation, "plan is NULL");
     int result = check_plan(plan);
     if (result != 0)
         return result;
