@@ -146,8 +146,8 @@ typedef struct securemem_arena_options {
                              0: each free unlocks and unmaps; SIZE_MAX: keep all */
     size_t low;  /* bytes, 0: never. on_low is called once when no more than these remain
                              after an allocation of the arena; again once more remained
-                             meanwhile, after a free too; and whenever one is refused, but
-                             for those that on_low itself makes */
+                             meanwhile, after a free too; and whenever one is then refused,
+                             but for those that on_low itself makes. It has to return */
     void (*on_low)(securemem_arena *arena, size_t remaining, void *user); /* with .low */
     void *user;                                                           /* for on_low */
     securemem_policy secret_memory;  /* off by default */

@@ -147,9 +147,9 @@ securemem_rt_preflight(const securemem_rt_plan *plan,
  * decides what is locked beside ranges.
  *
  * In this order: preflight, of which a refusal is one; huge pages and merging off; malloc
- * tuned, if asked for; ranges; mlockall; the stack; the heap; a mapping and a thread as a
- * test of headroom, so that what would fail an hour later fails now; an audit of what was
- * prepared. A step that is refused undoes those before it, and the error is its own; only
+ * tuned, if asked for; ranges; mlockall; the stack and the clocks; the heap; a mapping and a
+ * thread as a test of headroom, so that what would fail an hour later fails now; an audit of
+ * what was prepared. A step that is refused undoes those before it, and the error is its own; only
  * mallopt stays.
  *
  * 0; -EINVAL: it is not a plan, or a range is not mapped; -ENOMEM: a limit, which the error

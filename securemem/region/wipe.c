@@ -17,7 +17,8 @@ static atomic_uint wipes;
 struct wiper {
     enum smem_wipe_extent extent;
     bool stacks; /* at these now, and at nothing else */
-    int zeros;   /* a descriptor of /dev/zero, or a negative errno */
+    bool counted;
+    int zeros; /* a descriptor of /dev/zero, or a negative errno */
     size_t failed;
 };
 
@@ -118,7 +119,9 @@ static void wipe_region(struct smem_region *region, void *context)
 {
     struct wiper *wiper = context;
     /* Within the visit: who copies meanwhile sees that one is on, or the count change. */
-    atomic_fetch_add(&wipes, 1);
+    if (!wiper->counted)
+        atomic_fetch_add(&wipes, 1);
+    wiper->counted = true;
     if (region->stacks != wiper->stacks)
         return;
     uint32_t committed = atomic_load(&region->committed);

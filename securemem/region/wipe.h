@@ -18,7 +18,7 @@ enum smem_wipe_extent {
  */
 size_t smem_wipe_regions(enum smem_wipe_extent extent);
 
-/* How many times that was begun. */
+/* How many times that was begun: raised within its visit, before anything is wiped. */
 unsigned smem_wipe_count(void);
 
 #endif

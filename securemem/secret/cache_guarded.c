@@ -109,7 +109,7 @@ void *smem_cache_reload_guarded(securemem_arena *arena, size_t size, unsigned al
                                 const void **broken)
 {
     struct smem_cache *cache = arena->depot_count == 0 ? NULL : smem_cache_entered(arena);
-    if (cache == NULL)
+    if (cache == NULL || size > cache->page)
         return NULL;
     widen(cache);
     struct smem_guarded_bin *bin = &cache->guarded;
