@@ -202,14 +202,23 @@ static void descriptions_are_cut_to_size(void **state)
 
 #define NO_FAULT    40
 #define SOME_FAULTS 41
+#define NOT_ENTERED 42
 
-/* What the vDSO reads is touched by the first who asks for the time, in no forked child. */
+/*
+ * What the vDSO reads is touched by the first who asks for the time, in no forked child.
+ * The mode is refused where a sanitizer maps terabytes, or the limit is too small.
+ */
 static int ask_for_the_time(bool entered)
 {
     struct timespec now;
     if (entered) {
         securemem_rt_plan plan = SECUREMEM_RT_PLAN_DEFAULT;
-        NEED(securemem_rt_enter(&plan) == 0);
+        int result = securemem_rt_enter(&plan);
+        if (result == -ENOTSUP || result == -ENOMEM || result == -EPERM) {
+            fprintf(stderr, "%s\n", securemem_last_error()->message);
+            return NOT_ENTERED;
+        }
+        NEED(result == 0);
     }
     begin();
     NEED(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
@@ -233,6 +242,8 @@ static void who_enters_finds_the_clocks_warm(void **state)
         SKIP("the first look at the clock faults in no new program here");
     child_run(ask_in_a_new_program, &(bool){true}, &entered);
     fputs(entered.errors, stderr);
+    if (entered.exit_code == NOT_ENTERED)
+        SKIP("the mode may not be entered here, for the reason above");
     assert_int_equal(entered.exit_code, NO_FAULT);
 }
 
