@@ -130,6 +130,34 @@ static void a_budget_refuses_what_is_beyond_and_a_free_makes_room(void **state)
     }
 }
 
+/* Whether the guards of such an arena are mappings of their own, by what the kernel shows. */
+static bool has_mapped_guards(size_t budget)
+{
+    securemem_arena *arena = arena_of((securemem_arena_options){.budget = budget});
+    char *secret = securemem_arena_alloc(arena, 1);
+    assert_non_null(secret);
+    bool mapped = permissions_are(guard_behind(secret, 1), "---p");
+    assert_true(mapped || permissions_are(guard_behind(secret, 1), "rw-p"));
+    securemem_arena_destroy(arena);
+    return mapped;
+}
+
+/*
+ * A guard region charges its page, a mapping counts as one: where the lock limit or the
+ * budget ends before the mappings do, a secret is to cost no second page.
+ */
+static void guards_are_such_that_more_secrets_fit(void **state)
+{
+    (void)state;
+    size_t page = view_page_size(), mappings = budget_now().mapping_limit;
+    assert_true(has_mapped_guards(page * 100));
+    if (mappings < SIZE_MAX / 4 / page)
+        assert_int_equal(has_mapped_guards(page * mappings * 2), has_mapped_guards(0));
+    if (!view_guard_regions_exist() || !budget_now().lock_unlimited)
+        SKIP("there are no guard regions, or the lock limit is the smaller one here");
+    assert_false(has_mapped_guards(0));
+}
+
 /* Idle memory of one size gives way to a secret of another. */
 static void idle_memory_does_not_hold_the_budget(void **state)
 {
@@ -278,6 +306,7 @@ int main(void)
         cmocka_unit_test(an_empty_arena_charges_nothing),
         cmocka_unit_test(options_are_copied),
         cmocka_unit_test(a_budget_refuses_what_is_beyond_and_a_free_makes_room),
+        cmocka_unit_test(guards_are_such_that_more_secrets_fit),
         cmocka_unit_test(idle_memory_does_not_hold_the_budget),
         cmocka_unit_test(destroying_gives_back_locks_mappings_and_secrets),
         cmocka_unit_test(a_thousand_arenas_come_and_go_without_a_trace),

@@ -2,6 +2,8 @@
 /* What is reported and charged is what the kernel says, for every set of options. */
 #include <errno.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "unit/truth.h"
 
@@ -12,8 +14,7 @@ static securemem_policy policy_of(unsigned number)
     return (securemem_policy)(SECUREMEM_REQUIRED + number % POLICIES);
 }
 
-/* One set of options, what is asked of one secret in it, and what it is expected to be.
- */
+/* One set of options, and what is asked of one secret in it. */
 struct order {
     securemem_arena_options options;
     size_t size;
@@ -198,20 +199,28 @@ static void every_size_access_and_idle_is_what_the_kernel_says(void **state)
             }
 }
 
+/* What the process locks itself is not the library's. */
 static void the_budget_report_is_what_the_kernel_says(void **state)
 {
     (void)state;
+    size_t page = view_page_size();
     void *secret = securemem_alloc(1);
     assert_non_null(secret);
+    size_t charged = view_locked_bytes();
+    char *own =
+        mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(own != MAP_FAILED && syscall(SYS_mlock, own, page) == 0);
+    assert_int_equal(view_locked_bytes(), charged + page);
     securemem_budget_report report = budget_now();
-    assert_int_equal(report.charged_process, view_locked_bytes());
-    assert_int_equal(report.charged, view_locked_bytes());
+    assert_int_equal(report.charged_process, charged + page);
+    assert_int_equal(report.charged, charged);
     assert_in_range(report.mappings, view_mappings() - 1, view_mappings() + 1);
     assert_int_equal(report.secrets, 1);
     if (!report.lock_unlimited)
         assert_int_equal(report.available, report.lock_limit - view_locked_bytes());
     else
         assert_int_equal(report.available, SIZE_MAX);
+    assert_int_equal(munmap(own, page), 0);
     securemem_free(secret);
     assert_int_equal(securemem_budget(NULL), -EINVAL);
 }
