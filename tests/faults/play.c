@@ -8,7 +8,7 @@
 #include "support/smaps.h"
 #include "support/view.h"
 
-/* Secrets that an ended arena could not wipe are wiped by securemem_wipe_all. */
+/* Secrets that could not be wiped when they ended are wiped by securemem_wipe_all. */
 static const char *wipe_held(const struct stage *stage)
 {
     const char *wrong =
@@ -94,6 +94,8 @@ const char *play(const struct scenario *scenario, const struct variant *variant,
     bool single = plan_is_single(plan);
     if (wrong == NULL && single && !stage.destroyed)
         wrong = check_next(&stage, plan);
+    if (wrong == NULL && held)
+        wrong = wipe_held(&stage);
     stage_end(&stage);
     /*
      * What munmap refuses to an act that cannot say so stays mapped, but not locked:
@@ -101,8 +103,6 @@ const char *play(const struct scenario *scenario, const struct variant *variant,
      */
     bool unmaps = plan->function == FAULT_UNMAP && stage.refused == 0;
     *clean = check_holdings(&before, false) == NULL;
-    if (wrong == NULL && held)
-        wrong = wipe_held(&stage);
     if (wrong == NULL && single)
         wrong = check_holdings(&before, unmaps);
     return wrong;

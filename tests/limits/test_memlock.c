@@ -180,6 +180,11 @@ static int make_room_later(void *argument)
     struct many many;
     many_look(secrets, limit / page, &many);
     NEED(many.locked == limit / page && view_locked_bytes() == limit);
+    for (size_t i = 0; i <= more; i++) {
+        securemem_protection says;
+        NEED(securemem_protection(secrets[i], &says) == 0);
+        NEED(says.lock.holds && says.lock.refused == 0);
+    }
     return 0;
 }
 
@@ -222,6 +227,26 @@ static int lock_everything_first(void *argument)
     return 0;
 }
 
+/* What was reserved before is locked with everything, and takes no guards as it is. */
+static int lock_everything_amid(void *argument)
+{
+    (void)argument;
+    size_t n = 300;
+    smaps_read();
+    securemem_arena *arena = securemem_arena_create(
+        &(securemem_arena_options){.guard_kind = SECUREMEM_GUARDS_REGION});
+    NEED(arena != NULL && alloc_until_refused(arena, 1) == 1);
+    if (mlockall(MCL_CURRENT) != 0)
+        return SKIP_EXIT;
+    NEED(alloc_until_refused(arena, n) == n);
+    NEED(many_probe_guards(secrets, n) == n);
+    struct many many;
+    many_look(secrets, n, &many);
+    NEED(many.locked == n);
+    securemem_arena_destroy(arena);
+    return 0;
+}
+
 static int lock_everything_as_ordinary(void *argument)
 {
     /* Room for the program itself, and not for reservations that stay charged. */
@@ -248,6 +273,15 @@ static void under_mlockall_secrets_have_guards_that_are_not_charged(void **state
             SKIP("mlockall is refused here");
 }
 
+static void after_mlockall_an_arena_goes_on_to_have_guards(void **state)
+{
+    (void)state;
+    if (!view_guard_regions_exist())
+        SKIP("guard regions need Linux 6.13");
+    if (child_skips(lock_everything_amid, NULL))
+        SKIP("mlockall is refused here");
+}
+
 static void under_mlockall_and_a_limit_secrets_have_guards(void **state)
 {
     (void)state;
@@ -266,6 +300,7 @@ int main(void)
         cmocka_unit_test(a_preferred_lock_beyond_the_limit_is_reported_missing),
         cmocka_unit_test(a_preferred_lock_is_tried_again_where_there_is_room),
         cmocka_unit_test(under_mlockall_secrets_have_guards_that_are_not_charged),
+        cmocka_unit_test(after_mlockall_an_arena_goes_on_to_have_guards),
         cmocka_unit_test(under_mlockall_and_a_limit_secrets_have_guards),
     };
     return RUN_GROUP(tests);

@@ -91,6 +91,22 @@ static void no_more_stays_there_than_may_be_idle(void **state)
     }
 }
 
+/* What went through the depot is nobody's part of what may be idle any more. */
+static void what_is_taken_from_there_is_not_counted_there(void **state)
+{
+    (void)state;
+    size_t page = view_page_size(), before = view_locked_bytes();
+    struct many many = many_of(SECUREMEM_GUARDS_PROT_NONE, 80 * page, 0);
+    for (int round = 0; round < 10; round++) {
+        alloc_all(&many, 100);
+        free_elsewhere(&many);
+    }
+    alloc_all(&many, 100);
+    free_all(&many);
+    assert_in_range(view_locked_bytes() - before, 60 * page, 80 * page);
+    securemem_arena_destroy(many.arena);
+}
+
 /* As many pages as the budget has are there; another size, or a reserve, needs them. */
 static void it_stands_in_nobodys_way(void **state)
 {
@@ -236,6 +252,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_one_thread_frees_another_is_given),
         cmocka_unit_test(no_more_stays_there_than_may_be_idle),
+        cmocka_unit_test(what_is_taken_from_there_is_not_counted_there),
         cmocka_unit_test(it_stands_in_nobodys_way),
         cmocka_unit_test(what_is_reserved_is_there_for_every_thread),
         cmocka_unit_test(what_is_overwritten_there_is_told),

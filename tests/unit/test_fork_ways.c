@@ -195,6 +195,38 @@ static void after_a_raw_clone_the_first_call_puts_locks_and_guards_back(void **s
         }
 }
 
+static int packed_ones_are_inherited_too(void *secret)
+{
+    securemem_protection report;
+    securemem_budget_report budget;
+    NEED(securemem_protection(secret, &report) == 0);
+    NEED(report.placement == SECUREMEM_PACKED && report.lock.holds);
+    NEED(report.inheritance == SECUREMEM_WIPED);
+    NEED(securemem_budget(&budget) == 0 && budget.secrets == 2);
+    NEED(all_bytes_are(secret, 40, 0));
+    securemem_free(secret);
+    NEED(securemem_budget(&budget) == 0 && budget.secrets == 1);
+    securemem_arena_destroy(shared_arena);
+    NEED(view_locked_bytes() == 0);
+    return 0;
+}
+
+/* What the parent's thread had in its cache is nobody's there. */
+static void after_a_raw_clone_packed_secrets_are_known_as_inherited(void **state)
+{
+    (void)state;
+    shared_arena = arena_of((securemem_arena_options){.placement = SECUREMEM_PACKED});
+    char *secret = securemem_arena_alloc(shared_arena, 40);
+    char *other = securemem_arena_alloc(shared_arena, 40);
+    assert_true(secret != NULL && other != NULL);
+    for (int i = 0; i < 20; i++)
+        securemem_free(securemem_arena_alloc(shared_arena, 40));
+    memset(secret, 0x81, 40);
+    assert_int_equal(clone_run(packed_ones_are_inherited_too, secret), 0);
+    assert_true(all_bytes_are(secret, 40, 0x81));
+    securemem_arena_destroy(shared_arena);
+}
+
 /* Secrets of every fork policy, locked and closed, while other programs are started. */
 static void make_household(securemem_arena *arenas[3], char *secrets[3])
 {
@@ -255,6 +287,7 @@ int main(void)
         cmocka_unit_test(a_fork_among_busy_threads_leaves_a_child_that_works),
         cmocka_unit_test(a_fork_while_a_thread_wipes_leaves_a_child_that_can_free),
         cmocka_unit_test(after_a_raw_clone_the_first_call_puts_locks_and_guards_back),
+        cmocka_unit_test(after_a_raw_clone_packed_secrets_are_known_as_inherited),
         cmocka_unit_test(posix_spawn_works_beside_secrets),
         cmocka_unit_test(vfork_and_exec_work_beside_secrets),
     };

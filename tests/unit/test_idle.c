@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* What a free leaves: nothing, or idle memory that is wiped, locked and used again. */
 #include <errno.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "unit/unit.h"
 
@@ -194,7 +197,98 @@ static void a_recycled_slot_has_the_access_of_a_new_secret(void **state)
         }
 }
 
-/* Four pages, all of them idle or cached, do for a secret of another size. */
+/* A page of packed secrets is as many as its page has room for. */
+static void trim_gives_back_what_a_run_has_beyond_its_last_page(void **state)
+{
+    (void)state;
+    size_t page = view_page_size(), of_a_page = page / 64, pages = 80;
+    securemem_arena *arena = arena_of((securemem_arena_options){
+        .placement = SECUREMEM_PACKED, .canaries = SECUREMEM_OFF});
+    size_t locked = view_locked_bytes();
+    char *last = NULL;
+    for (size_t i = 0; i < pages * of_a_page; i++) {
+        char *secret = securemem_arena_alloc(arena, 64);
+        assert_non_null(secret);
+        last = secret > last ? secret : last;
+    }
+    assert_true(view_locked_bytes() - locked > pages * page); /* more than it needs */
+    assert_int_equal(securemem_arena_trim(arena), 0);
+    assert_int_equal(view_locked_bytes() - locked, pages * page);
+    assert_int_equal(budget_now().charged, view_locked_bytes());
+    struct view view;
+    assert_true(view_at(first_page(last, 64) + page, &view));
+    assert_string_equal(view.permissions, "---p");
+    assert_int_equal(view.resident_kb, 0);
+    securemem_arena_destroy(arena);
+}
+
+/* Whether each page is in memory: a touch that has to bring one in may end the process. */
+static bool is_in_memory(void *start, size_t length)
+{
+    unsigned char there[64];
+    size_t page = view_page_size();
+    assert_true(length / page <= sizeof there);
+    assert_int_equal(mincore(start, length, there), 0);
+    for (size_t i = 0; i < length / page; i++)
+        if ((there[i] & 1) == 0)
+            return false;
+    return true;
+}
+
+/* Of whole pages, so that no canary brings them in. */
+static void a_secret_that_nobody_touched_is_in_memory(void **state)
+{
+    (void)state;
+    securemem_guard_kind kinds[2];
+    size_t count = guard_kinds(kinds), size = 16 * view_page_size();
+    char *plain =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(plain != MAP_FAILED && !is_in_memory(plain, size));
+    assert_int_equal(munmap(plain, size), 0);
+    for (size_t k = 0; k < count; k++) {
+        securemem_arena *arena = idle_arena(kinds[k], 0);
+        char *secrets[20];
+        for (size_t i = 0; i < COUNT(secrets); i++) {
+            secrets[i] = securemem_arena_alloc(arena, size);
+            assert_true(secrets[i] != NULL && is_in_memory(secrets[i], size));
+        }
+        securemem_free(secrets[7]);
+        secrets[7] = securemem_arena_alloc(arena, size);
+        assert_true(secrets[7] != NULL && is_in_memory(secrets[7], size));
+        securemem_arena_destroy(arena);
+    }
+}
+
+static void *come_and_go(void *arena)
+{
+    void *secret = securemem_arena_alloc(arena, 16);
+    securemem_free(secret);
+    return secret;
+}
+
+/* Each keeps some of what the arena may keep, for as long as it is there. */
+static void threads_that_end_leave_others_what_they_could_keep(void **state)
+{
+    (void)state;
+    size_t page = view_page_size();
+    securemem_arena *arena = idle_arena(SECUREMEM_GUARDS_PROT_NONE, 20 * page);
+    size_t locked = view_locked_bytes();
+    for (int i = 0; i < 50; i++) {
+        pthread_t thread;
+        void *result;
+        assert_int_equal(pthread_create(&thread, NULL, come_and_go, arena), 0);
+        assert_int_equal(pthread_join(thread, &result), 0);
+        assert_non_null(result);
+    }
+    void *secrets[20];
+    for (size_t i = 0; i < COUNT(secrets); i++)
+        assert_non_null(secrets[i] = securemem_arena_alloc(arena, 16));
+    for (size_t i = 0; i < COUNT(secrets); i++)
+        securemem_free(secrets[i]);
+    assert_in_range(view_locked_bytes() - locked, 10 * page, 20 * page);
+    securemem_arena_destroy(arena);
+}
+
 static const void *told;
 
 static void note_misuse(const securemem_misuse *misuse, void *user)
@@ -222,6 +316,7 @@ static void a_write_far_before_is_found_when_a_larger_one_takes_its_place(void *
     securemem_set_misuse_handler(NULL, NULL);
 }
 
+/* Four pages, all of them idle or cached, do for a secret of another size. */
 static void idle_memory_does_not_stand_in_the_way_of_another_size(void **state)
 {
     (void)state;
@@ -262,6 +357,9 @@ int main(void)
         cmocka_unit_test(idle_memory_is_wiped_locked_and_used_again),
         cmocka_unit_test(no_more_is_idle_than_was_asked_for),
         cmocka_unit_test(trim_gives_idle_memory_back),
+        cmocka_unit_test(trim_gives_back_what_a_run_has_beyond_its_last_page),
+        cmocka_unit_test(a_secret_that_nobody_touched_is_in_memory),
+        cmocka_unit_test(threads_that_end_leave_others_what_they_could_keep),
         cmocka_unit_test(trim_leaves_live_secrets_alone),
         cmocka_unit_test(a_write_far_before_is_found_when_a_larger_one_takes_its_place),
         cmocka_unit_test(idle_memory_does_not_stand_in_the_way_of_another_size),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* What is reported and charged is what the kernel says, for every set of options. */
 #include <errno.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -225,6 +226,32 @@ static void the_budget_report_is_what_the_kernel_says(void **state)
     assert_int_equal(securemem_budget(NULL), -EINVAL);
 }
 
+#define LIMIT ((size_t)64 << 10)
+
+/* CAP_IPC_LOCK of another user namespace than the first lifts no limit (capabilities(7)). */
+static int ask_in_a_namespace(void *argument)
+{
+    (void)argument;
+    const struct rlimit limit = {LIMIT, LIMIT};
+    if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0 || unshare(CLONE_NEWUSER) != 0)
+        return SKIP_EXIT;
+    char *memory = mmap(NULL, 2 * LIMIT, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    NEED(memory != MAP_FAILED);
+    NEED(syscall(SYS_mlock, memory, 2 * LIMIT) != 0 && errno == ENOMEM);
+    NEED(munmap(memory, 2 * LIMIT) == 0);
+    securemem_budget_report report;
+    NEED(securemem_budget(&report) == 0);
+    NEED(report.lock_unlimited == 0 && report.lock_limit == LIMIT);
+    NEED(report.available == LIMIT - view_locked_bytes());
+    return 0;
+}
+
+static void in_a_user_namespace_the_limit_counts(void **state)
+{
+    (void)state;
+    CHILD_PASSES(ask_in_a_namespace, NULL);
+}
+
 /* The limits without which nothing can be asked are named, too. */
 static int ask_without_descriptors(void *argument)
 {
@@ -250,6 +277,7 @@ int main(void)
     look_for_gu();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_budget_report_is_what_the_kernel_says),
+        cmocka_unit_test(in_a_user_namespace_the_limit_counts),
         cmocka_unit_test(without_descriptors_their_limit_is_named),
         cmocka_unit_test(every_set_of_policies_is_what_the_kernel_says),
         cmocka_unit_test(every_size_access_and_idle_is_what_the_kernel_says),
