@@ -48,11 +48,19 @@ bool smem_canary_intact(const struct smem_region *region, uint32_t slot);
 /* An overrun that goes backwards meets these first. */
 #define SMEM_CANARY_NEAR 64U
 
-/* Has the processor fetch what is before an address, which may be none: it faults not. */
+/* Every page is so large, or larger. */
+#define SMEM_LEAST_PAGE 4096U
+
+/*
+ * Has the processor fetch what is needed first of what may be a secret, and may be none: it
+ * faults not. That is the canary before it; or its own first bytes, to be wiped, where a
+ * page begins with it and the guard is before.
+ */
 static inline void smem_canary_expect(const void *address)
 {
-    uintptr_t before = (uintptr_t)address - SMEM_CANARY_NEAR;
-    __builtin_prefetch((const void *)before); /* NOLINT(performance-no-int-to-ptr) */
+    uintptr_t at = (uintptr_t)address;
+    uintptr_t first = at % SMEM_LEAST_PAGE == 0 ? at : at - SMEM_CANARY_NEAR;
+    __builtin_prefetch((const void *)first); /* NOLINT(performance-no-int-to-ptr) */
 }
 
 /* The pattern as it stands at an address: its phase is that of the address. */
