@@ -23,20 +23,22 @@
 #define SMEM_FAST __attribute__((always_inline)) static inline
 
 /*
- * A secret is chosen among the last so many: those are in the processor's cache still. More
- * guarded ones would not fit: at the end of a page, all go into the same few of its lines.
+ * A secret is chosen among so many that were freed before the last: those are in the
+ * processor's cache still. More guarded ones would not fit: at the end of a page, all go
+ * into the same few of its lines. The very last would be read here before it is written to
+ * where it is kept: a processor that guesses which is which loses more than it gains.
  */
 #define SMEM_RECENT_LOG2 3U
 #define SMEM_RECENT      (1U << SMEM_RECENT_LOG2)
 
-/* How far back of so many, one or more, the next one is. */
+/* How far back of so many, one or more, the next one is: the last one only if alone. */
 static inline uint32_t smem_random_recent(uint64_t *state, uint32_t count)
 {
-    if (count < SMEM_RECENT)
-        return smem_random_below(state, count);
+    if (count <= SMEM_RECENT)
+        return count == 1 ? 0 : 1 + smem_random_below(state, count - 1);
     uint64_t now = *state;
     (void)smem_random_next(state);
-    return (uint32_t)(now >> (64 - SMEM_RECENT_LOG2));
+    return 1 + (uint32_t)(now >> (64 - SMEM_RECENT_LOG2));
 }
 
 /* Pages that a thread caches at most: the first, until it meets others at the depot. */
@@ -71,7 +73,8 @@ struct smem_cache_run {
 
 /*
  * Packed secrets of a class, and what an operation needs of the class. They are kept in two
- * arrays: what is stored in halves and loaded as one is slow to arrive.
+ * arrays: what is stored in halves and loaded as one is slow to arrive. Of a power of two in
+ * bytes: the bin of a class is found without a multiplication.
  */
 struct smem_bin {
     uint32_t count;
@@ -80,6 +83,9 @@ struct smem_bin {
     char *secrets[SMEM_KEPT_MOST];
     smem_word *words[SMEM_KEPT_MOST];
 };
+
+_Static_assert((sizeof(struct smem_bin) & (sizeof(struct smem_bin) - 1)) == 0,
+               "a bin is a power of two");
 
 struct smem_cache {
     securemem_arena *arena; /* NULL: not in use, and run and rows have no length */
@@ -156,15 +162,15 @@ SMEM_FAST struct smem_cache *smem_cache_here(const securemem_arena *arena)
     return thread == NULL ? NULL : smem_cache_current(thread, arena);
 }
 
-/* A new secret, of a size below packed_below, out of the cache; or NULL. */
-SMEM_FAST void *smem_cache_alloc_packed(struct smem_cache *cache, size_t size,
-                                        unsigned align_log2)
+/* A new secret, of a size below packed_below, out of the cache; false if it has none. */
+SMEM_FAST bool smem_cache_alloc_packed(struct smem_cache *cache, size_t size,
+                                       unsigned align_log2, void **out)
 {
     unsigned class = smem_class_of(size + cache->canary);
     struct smem_bin *bin = smem_cache_bin(cache, class);
     uint32_t count = bin->count;
     if (align_log2 > SMEM_UNIT_LOG2 || count == 0)
-        return NULL;
+        return false;
     uint32_t chosen = count - 1 - smem_random_recent(&cache->random, count);
     struct smem_packed packed = {bin->secrets[chosen], bin->words[chosen]};
     bin->count = --count;
@@ -172,24 +178,25 @@ SMEM_FAST void *smem_cache_alloc_packed(struct smem_cache *cache, size_t size,
     bin->words[chosen] = bin->words[count];
     smem_packed_begin(packed, size, bin->stride, bin->live | (uint32_t)size,
                       cache->canary != 0);
-    return packed.secret;
+    *out = packed.secret;
+    return true;
 }
 
 /*
- * The cache that knows the run where this thread freed its last packed secret, if this one,
- * of that arena (NULL: of any), would lie there too; or NULL.
+ * The cache that knows the run where this thread freed its last packed secret; false if
+ * this one, of that arena (NULL: of any), does not lie there too.
  */
-SMEM_FAST struct smem_cache *smem_cache_find(const securemem_arena *arena,
-                                             const void *secret)
+SMEM_FAST bool smem_cache_find(const securemem_arena *arena, const void *secret,
+                               struct smem_cache **out)
 {
     const struct smem_thread *thread = smem_thread_self;
     if (thread == NULL)
-        return NULL;
-    struct smem_cache *cache = thread->last;
+        return false;
+    struct smem_cache *cache = *out = thread->last;
     uintptr_t offset = (uintptr_t)secret - cache->run.start;
     bool here = offset < cache->run.length && offset % SMEM_UNIT == 0 &&
                 (arena == NULL || arena == cache->arena);
-    return here && smem_cache_is_current(cache) ? cache : NULL;
+    return here && smem_cache_is_current(cache);
 }
 
 /* Frees a packed secret into the cache. False, with nothing changed, if not all is well. */

@@ -12,6 +12,7 @@ void smem_clear_much(char *start, size_t length)
         smem_clear_brief(start + length - SMEM_BRIEF_LEAST, SMEM_BRIEF_LEAST);
         length = WITHOUT_LOOP;
     }
+    /* Whose memory it is cannot be told any more: it is not left out, and jumped to. */
+    __asm__ volatile("" : "+r"(start) : : "memory");
     memset(start, 0, length);
-    __asm__ volatile("" : : "r"(start) : "memory"); /* it may not be left out */
 }

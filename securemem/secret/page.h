@@ -248,7 +248,7 @@ static inline bool smem_packed_intact(const char *secret, size_t size, size_t st
 static inline void smem_packed_begin(struct smem_packed packed, size_t size,
                                      size_t stride, uint32_t word, bool canary)
 {
-    if (canary)
+    if (__builtin_expect(canary, true))
         smem_packed_mark(packed.secret, size, stride);
     atomic_store_explicit(packed.word, word, memory_order_release);
 }

@@ -234,8 +234,10 @@ SMEM_FAST void *alloc(securemem_arena *arena, size_t size, unsigned align_log2)
         return make(arena, size, align_log2);
     if (size >= cache->packed_below)
         return make_guarded(cache, arena, size, align_log2);
-    void *secret = smem_cache_alloc_packed(cache, size, align_log2);
-    return secret != NULL ? secret : make(arena, size, align_log2);
+    void *secret;
+    return smem_cache_alloc_packed(cache, size, align_log2, &secret)
+               ? secret
+               : make(arena, size, align_log2);
 }
 
 void *securemem_arena_alloc_aligned(securemem_arena *arena, size_t size, size_t alignment)
@@ -355,8 +357,8 @@ void securemem_free(void *secret)
 {
     if (secret == NULL)
         return;
-    struct smem_cache *cache = smem_cache_find(NULL, secret);
-    if (cache != NULL)
+    struct smem_cache *cache;
+    if (smem_cache_find(NULL, secret, &cache))
         free_packed(cache, secret);
     else
         free_any(NULL, secret);
@@ -366,8 +368,8 @@ void securemem_arena_free(securemem_arena *arena, void *secret)
 {
     if (secret == NULL)
         return;
-    struct smem_cache *cache = arena == NULL ? NULL : smem_cache_find(arena, secret);
-    if (cache != NULL) {
+    struct smem_cache *cache;
+    if (arena != NULL && smem_cache_find(arena, secret, &cache)) {
         free_packed(cache, secret);
         return;
     }

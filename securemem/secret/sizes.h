@@ -20,9 +20,9 @@
 
 #define SMEM_SIZE_CLASSES 32U
 
-/* A thread keeps two batches at most: it gives one back, and has another still. */
+/* A thread keeps less than two batches: it gives what is too much back, and has one still. */
 #define SMEM_BATCH_MOST 32U
-#define SMEM_KEPT_MOST  (2 * SMEM_BATCH_MOST)
+#define SMEM_KEPT_MOST  (2 * SMEM_BATCH_MOST - 1)
 
 struct smem_size_class {
     uint16_t stride;
@@ -41,7 +41,7 @@ extern const uint8_t smem_class_of_units[SMEM_LARGEST_UNITS + 1];
 /* The secrets of a class that a thread keeps at most. */
 static inline uint32_t smem_class_kept(unsigned class)
 {
-    return 2U * smem_size_classes[class].batch;
+    return 2U * smem_size_classes[class].batch - 1;
 }
 
 /* The class for so many bytes, SMEM_LARGEST_STRIDE at most, canary included. */
