@@ -151,19 +151,31 @@ SMEM_FAST void smem_cache_put_guarded(struct smem_cache *cache, struct smem_slot
         smem_cache_keep_visited(cache, slot, page);
 }
 
+/*
+ * Whether the canary behind the secret, and SMEM_CANARY_NEAR before it, is intact: most are
+ * looked at without a loop.
+ */
+SMEM_FAST bool smem_cache_is_intact(struct smem_cache_freed freed)
+{
+    const struct smem_slot *slot = freed.slot;
+    const char *secret = freed.secret, *end = freed.page + freed.cache->page;
+    size_t left = (size_t)(end - secret) - freed.size;
+    if (left >= SMEM_UNIT || secret - freed.page < (ptrdiff_t)SMEM_CANARY_NEAR)
+        return smem_canary_near(slot, freed.page, secret, end);
+    return smem_canary_before(secret, smem_canary_at(secret, slot->canary)) &&
+           (left == 0 || smem_canary_behind(end, left, slot->canary));
+}
+
 /* Frees it into the cache. False, with nothing changed, if not all is well. */
 SMEM_FAST bool smem_cache_free_guarded(struct smem_cache_freed freed)
 {
     struct smem_slot *slot = freed.slot;
-    char *secret = freed.secret, *end = freed.page + freed.cache->page;
+    char *secret = freed.secret;
     unsigned align = atomic_load_explicit(&slot->align_log2, memory_order_relaxed);
     if (!smem_cache_has_use_for(freed) ||
         secret != smem_cache_secret_on(freed.cache, freed.page, freed.size, align))
         return false;
-    bool alone =
-        secret + freed.size == end && secret - freed.page >= (ptrdiff_t)SMEM_CANARY_NEAR;
-    if (alone ? !smem_canary_before(secret, smem_canary_at(secret, slot->canary))
-              : !smem_canary_near(slot, freed.page, secret, end))
+    if (!smem_cache_is_intact(freed))
         return false;
     smem_clear(secret, freed.size);
     smem_cache_put_guarded(freed.cache, slot, freed.page);

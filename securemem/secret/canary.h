@@ -82,6 +82,21 @@ __attribute__((always_inline)) static inline bool smem_canary_before(const char 
     return (differ[0] | differ[1]) == 0;
 }
 
+/*
+ * Whether so many bytes before an end, 1 to 15, are the pattern as it stands there; the end
+ * is a multiple of its length, and 16 bytes before it may be read.
+ */
+static inline bool smem_canary_behind(const char *end, size_t count, uint64_t pattern)
+{
+    uint64_t last, first;
+    memcpy(&last, end - sizeof last, sizeof last);
+    memcpy(&first, end - sizeof last - sizeof first, sizeof first);
+    if (count <= sizeof last)
+        return (last ^ pattern) >> (sizeof last - count) * CHAR_BIT == 0;
+    return last == pattern &&
+           (first ^ pattern) >> (sizeof last + sizeof first - count) * CHAR_BIT == 0;
+}
+
 /* Whether these bytes of a slot, before or behind its secret, are intact. */
 bool smem_canary_between(const struct smem_slot *slot, const char *start,
                          const char *end);

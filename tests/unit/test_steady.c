@@ -78,18 +78,23 @@ static void every_byte_of_a_secret_of_any_size_is_wiped(void **state)
     }
 }
 
-static void a_write_before_a_guarded_secret_is_found_by_its_free(void **state)
+/* Each byte behind it, to the end of its page, and the next 64 before it. */
+static void a_write_beside_a_guarded_secret_is_found_by_its_free(void **state)
 {
     (void)state;
-    const size_t sizes[] = {16, 32, 100, 256, 272, 512, 1000}, far[] = {1, 8, 15, 40, 64};
+    const size_t sizes[] = {16,  17,  24,  31,  32,  40,  100, 127,  200, 249,
+                            256, 257, 272, 300, 511, 512, 999, 1000, 3001};
     securemem_set_misuse_handler(note_misuse, NULL);
-    for (size_t i = 0; i < COUNT(sizes) * COUNT(far); i++) {
-        size_t size = sizes[i / COUNT(far)];
-        securemem_arena *arena = warm(placements[0], size);
-        char *secret = filled(arena, size);
-        secret[-(ptrdiff_t)far[i % COUNT(far)]] ^= 1;
-        assert_true(is_misuse(NULL, secret, SECUREMEM_MISUSE_CANARY, secret));
-        securemem_arena_destroy(arena);
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        size_t size = sizes[i], behind = (16 - size % 16) % 16;
+        for (size_t k = 0; k < 64 + behind; k += paced(2) == 2 ? 1 : 7) {
+            securemem_arena *arena = warm(placements[0], size);
+            char *secret = filled(arena, size);
+            assert_ptr_equal(secret + size + behind, guard_behind(secret, size));
+            *(k < 64 ? secret - 1 - k : secret + size + (k - 64)) ^= 2;
+            assert_true(is_misuse(NULL, secret, SECUREMEM_MISUSE_CANARY, secret));
+            securemem_arena_destroy(arena);
+        }
     }
     securemem_set_misuse_handler(NULL, NULL);
 }
@@ -232,7 +237,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_byte_of_a_secret_of_any_size_is_wiped),
-        cmocka_unit_test(a_write_before_a_guarded_secret_is_found_by_its_free),
+        cmocka_unit_test(a_write_beside_a_guarded_secret_is_found_by_its_free),
         cmocka_unit_test(what_is_no_secrets_start_is_told_and_nothing_is_wiped),
         cmocka_unit_test(the_wrong_arena_is_told_and_nothing_is_wiped),
         cmocka_unit_test(another_alignment_is_zeros_at_its_own_place),
