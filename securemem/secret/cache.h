@@ -25,17 +25,17 @@
 /*
  * A secret is chosen among so many that were freed before the last: those are in the
  * processor's cache still. More guarded ones would not fit: at the end of a page, all go
- * into the same few of its lines. The very last would be read here before it is written to
- * where it is kept: a processor that guesses which is which loses more than it gains.
+ * into the same few of its lines. The very last would be read where it was written a moment
+ * ago, or not: a processor that has to guess loses more than it gains.
  */
 #define SMEM_RECENT_LOG2 3U
 #define SMEM_RECENT      (1U << SMEM_RECENT_LOG2)
 
-/* How far back of so many, one or more, the next one is: the last one only if alone. */
+/* How far back of so many, one or more, the next one is: the last only where there are few. */
 static inline uint32_t smem_random_recent(uint64_t *state, uint32_t count)
 {
     if (count <= SMEM_RECENT)
-        return count == 1 ? 0 : 1 + smem_random_below(state, count - 1);
+        return smem_random_below(state, count);
     uint64_t now = *state;
     (void)smem_random_next(state);
     return 1 + (uint32_t)(now >> (64 - SMEM_RECENT_LOG2));
