@@ -75,8 +75,8 @@ static int put_back(int result, const struct smem_place *place,
 
 /*
  * A new secret in the arena of the old one with its contents and alignment, readable and
- * writable, or as the arena's door is. On failure nothing has changed. The old one's access is put back; where the
- * kernel refuses that it is as its slot says.
+ * writable, or as the arena's door is. On failure nothing has changed. The old one's access
+ * is put back; where the kernel refuses that it is as its slot says.
  */
 static int copy_to_new(const struct smem_place *old, size_t size, struct smem_place *out,
                        const void **broken)
