@@ -138,7 +138,6 @@ static struct smem_thread *begin_thread(void)
     if (ended || smem_pool_take(&pool, &object) != 0)
         return NULL;
     struct smem_thread *thread = object;
-    thread->random = smem_random_seed();
     thread->last = thread->last_guarded = &none;
     if (!smem_thread_key_set(&key, end_thread, thread)) {
         smem_pool_give(&pool, thread);
@@ -163,8 +162,11 @@ void smem_cache_prepare(securemem_arena *arena)
         void *memory;
         if (*cache == NULL && smem_metadata_map_unforked(sizeof **cache, &memory) == 0)
             *cache = memory;
-        else if (*cache != NULL && smem_cache_current(thread, arena) == NULL)
+        if (*cache != NULL && smem_cache_current(thread, arena) == NULL) {
             leave(*cache);
+            /* Drawn: who sees the order in one arena is not to know it in the next. */
+            (*cache)->random = smem_random_seed();
+        }
     }
     smem_error_resume();
     smem_misuse_resume();
@@ -201,7 +203,6 @@ struct smem_cache *smem_cache_entered(securemem_arena *arena)
     if (cache->arena == NULL) {
         cache->life = atomic_load(&arena->life);
         cache->epoch = atomic_load(&arena->epoch);
-        cache->random = smem_random_next(&smem_thread_self->random);
         cache->page = smem_kernel_page_size();
         cache->page_log2 = (unsigned)__builtin_ctzl(cache->page);
         cache->forks = smem_epoch();
@@ -282,7 +283,6 @@ static void inherit_thread(void *object, void *context)
 {
     (void)context;
     struct smem_thread *thread = object;
-    thread->random = smem_random_seed();
     thread->last = thread->last_guarded = &none;
     if (thread != smem_thread_self)
         smem_pool_give(&pool, thread);

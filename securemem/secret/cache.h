@@ -90,7 +90,7 @@ _Static_assert((sizeof(struct smem_bin) & (sizeof(struct smem_bin) - 1)) == 0,
 struct smem_cache {
     securemem_arena *arena; /* NULL: not in use, and run and rows have no length */
     uint64_t epoch, life;
-    uint64_t random;
+    uint64_t random; /* drawn before it is in use */
     size_t page;
     unsigned page_log2;
     uint32_t forks;      /* smem_epoch() */
@@ -109,7 +109,6 @@ struct smem_cache {
  */
 struct smem_thread {
     struct smem_pool_object object;
-    uint64_t random;                        /* seeds its caches */
     struct smem_cache *last, *last_guarded; /* those with run and rows; never NULL */
     struct smem_cache *caches[SMEM_CACHES];
 };

@@ -20,7 +20,10 @@
 
 #define SMEM_SIZE_CLASSES 32U
 
-/* A thread keeps less than two batches: it gives what is too much back, and has one still. */
+/*
+ * A thread keeps two batches, or one secret less: it gives what is more than a batch back,
+ * and has that still.
+ */
 #define SMEM_BATCH_MOST 32U
 #define SMEM_KEPT_MOST  (2 * SMEM_BATCH_MOST - 1)
 
@@ -41,7 +44,8 @@ extern const uint8_t smem_class_of_units[SMEM_LARGEST_UNITS + 1];
 /* The secrets of a class that a thread keeps at most. */
 static inline uint32_t smem_class_kept(unsigned class)
 {
-    return 2U * smem_size_classes[class].batch - 1;
+    uint32_t two = 2U * smem_size_classes[class].batch;
+    return two < SMEM_KEPT_MOST ? two : SMEM_KEPT_MOST;
 }
 
 /* The class for so many bytes, SMEM_LARGEST_STRIDE at most, canary included. */

@@ -7,8 +7,9 @@
 
 #define WIDTH     820
 #define ROW       17
-#define LABEL     220
+#define LABEL     200
 #define HEAD      34
+#define GAP       2 /* rows for a size, and before the next */
 #define DECADES   6 /* 1 ns to 1 ms */
 #define BAR_WIDTH (WIDTH - LABEL - 110)
 
@@ -117,6 +118,18 @@ static void draw_bar(FILE *file, size_t row, const char *label, double nanosecon
             ours ? "#2a6fb0" : "#b8bec6", LABEL + length + 5, y + 12, nanoseconds);
 }
 
+/* A row for the size, and one for each peer that is there. */
+static void draw_group(FILE *file, const struct report *report, size_t size, size_t row)
+{
+    fprintf(file, "<text x=\"10\" y=\"%zu\" font-weight=\"bold\">%zu B</text>\n",
+            HEAD + row * ROW + 12, report_sizes[size]);
+    for (size_t p = 0; p < PEERS; p++) {
+        double value = median(report, &report->samples[p][0].one[LIVE][size], NULL);
+        if (value > 0)
+            draw_bar(file, ++row, peers[p].name, value, peers[p].ours);
+    }
+}
+
 bool report_draw(const struct report *report, const char *path)
 {
     static const size_t drawn[] = {1, 3, 5}; /* 32 B, 256 B, 4 KiB */
@@ -130,18 +143,9 @@ bool report_draw(const struct report *report, const char *path)
             "<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n"
             "<text x=\"10\" y=\"20\" font-size=\"13\">allocate, write, free with 1,000 "
             "live; logarithmic, shorter is better</text>\n",
-            WIDTH, HEAD + groups * (PEERS + 1) * ROW + 10);
-    size_t row = 0;
-    for (size_t i = 0; i < groups; i++, row++)
-        for (size_t p = 0; p < PEERS; p++, row++) {
-            double value =
-                median(report, &report->samples[p][0].one[LIVE][drawn[i]], NULL);
-            char label[80];
-            snprintf(label, sizeof label, "%zu B  %s", report_sizes[drawn[i]],
-                     peers[p].name);
-            if (value > 0)
-                draw_bar(file, row, label, value, peers[p].ours);
-        }
+            WIDTH, HEAD + groups * (PEERS + GAP) * ROW);
+    for (size_t i = 0; i < groups; i++)
+        draw_group(file, report, drawn[i], i * (PEERS + GAP));
     fprintf(file, "</svg>\n");
     return fclose(file) == 0;
 }

@@ -225,7 +225,7 @@ static void trim_gives_back_what_a_run_has_beyond_its_last_page(void **state)
 /* Whether each page is in memory: a touch that has to bring one in may end the process. */
 static bool is_in_memory(void *start, size_t length)
 {
-    unsigned char there[64];
+    unsigned char there[4];
     size_t page = view_page_size();
     assert_true(length / page <= sizeof there);
     assert_int_equal(mincore(start, length, there), 0);
@@ -240,21 +240,24 @@ static void a_secret_that_nobody_touched_is_in_memory(void **state)
 {
     (void)state;
     securemem_guard_kind kinds[2];
-    size_t count = guard_kinds(kinds), size = 16 * view_page_size();
+    size_t count = guard_kinds(kinds), size = 3 * view_page_size();
     char *plain =
         mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    assert_true(plain != MAP_FAILED && !is_in_memory(plain, size));
+    assert_true(plain != MAP_FAILED);
+    bool tells = !is_in_memory(plain, size);
     assert_int_equal(munmap(plain, size), 0);
+    if (!tells)
+        SKIP("this kernel says of memory that nobody touched that it is there");
     for (size_t k = 0; k < count; k++) {
         securemem_arena *arena = idle_arena(kinds[k], 0);
-        char *secrets[20];
+        char *secrets[5]; /* batches of 1, 1, 2 and 4 */
         for (size_t i = 0; i < COUNT(secrets); i++) {
             secrets[i] = securemem_arena_alloc(arena, size);
             assert_true(secrets[i] != NULL && is_in_memory(secrets[i], size));
         }
-        securemem_free(secrets[7]);
-        secrets[7] = securemem_arena_alloc(arena, size);
-        assert_true(secrets[7] != NULL && is_in_memory(secrets[7], size));
+        securemem_free(secrets[3]);
+        secrets[3] = securemem_arena_alloc(arena, size);
+        assert_true(secrets[3] != NULL && is_in_memory(secrets[3], size));
         securemem_arena_destroy(arena);
     }
 }

@@ -78,24 +78,47 @@ static void every_byte_of_a_secret_of_any_size_is_wiped(void **state)
     }
 }
 
+struct beside {
+    size_t size, alignment;
+};
+
+/* Where nothing before is of the page, or nothing behind, there is no canary to break. */
+static void expect_found_beside(struct beside is)
+{
+    size_t page = view_page_size(), gone = (page - is.size) % is.alignment;
+    size_t before = page - is.size - gone, step = paced(2) == 2 ? 1 : 7;
+    before = before < 64 ? before : 64;
+    for (size_t k = 0; k < before + gone; k += step) {
+        securemem_arena *arena = arena_of((securemem_arena_options){
+            .guard_kind = SECUREMEM_GUARDS_PROT_NONE, .idle = SIZE_MAX});
+        for (int i = 0; i < WARM; i++)
+            securemem_free(securemem_arena_alloc_aligned(arena, is.size, is.alignment));
+        char *secret = securemem_arena_alloc_aligned(arena, is.size, is.alignment);
+        assert_non_null(secret);
+        memset(secret, FILL, is.size);
+        assert_ptr_equal(secret + is.size + gone, first_page(secret, is.size) + page);
+        *(k < before ? secret - 1 - k : secret + is.size + (k - before)) ^= 2;
+        assert_true(is_misuse(NULL, secret, SECUREMEM_MISUSE_CANARY, secret));
+        securemem_arena_destroy(arena);
+    }
+}
+
 /* Each byte behind it, to the end of its page, and the next 64 before it. */
 static void a_write_beside_a_guarded_secret_is_found_by_its_free(void **state)
 {
     (void)state;
-    const size_t sizes[] = {16,  17,  24,  31,  32,  40,  100, 127,  200, 249,
-                            256, 257, 272, 300, 511, 512, 999, 1000, 3001};
+    const size_t sizes[] = {1,   2,   3,   5,   15,  16,  17,  24,  31,  32,  40,  100,
+                            127, 200, 249, 256, 257, 272, 300, 511, 512, 999, 1000};
+    const size_t left[] = {0, 1, 7, 15, 16, 17, 40, 63, 64, 65}; /* of a page */
+    const size_t alignments[] = {1, 8, 32, 64, 512};
     securemem_set_misuse_handler(note_misuse, NULL);
-    for (size_t i = 0; i < COUNT(sizes); i++) {
-        size_t size = sizes[i], behind = (16 - size % 16) % 16;
-        for (size_t k = 0; k < 64 + behind; k += paced(2) == 2 ? 1 : 7) {
-            securemem_arena *arena = warm(placements[0], size);
-            char *secret = filled(arena, size);
-            assert_ptr_equal(secret + size + behind, guard_behind(secret, size));
-            *(k < 64 ? secret - 1 - k : secret + size + (k - 64)) ^= 2;
-            assert_true(is_misuse(NULL, secret, SECUREMEM_MISUSE_CANARY, secret));
-            securemem_arena_destroy(arena);
-        }
-    }
+    for (size_t i = 0; i < COUNT(sizes); i++)
+        expect_found_beside((struct beside){sizes[i], 16});
+    for (size_t i = 0; i < COUNT(left); i++)
+        expect_found_beside((struct beside){view_page_size() - left[i], 16});
+    for (size_t a = 0; a < COUNT(alignments); a++)
+        for (size_t i = 0; i < COUNT(sizes); i += 5)
+            expect_found_beside((struct beside){sizes[i], alignments[a]});
     securemem_set_misuse_handler(NULL, NULL);
 }
 

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Which of the places that a thread freed is the next: none that an observer of some could
+ * name, as often as all others, and in no two arenas in the same order.
+ */
+#include "unit/unit.h"
+
+#define MOST  64
+#define LOOPS 4000
+#define RANKS 120
+
+static const struct {
+    securemem_placement placement;
+    size_t size;
+} kinds[] = {{SECUREMEM_GUARDED, 32}, {SECUREMEM_PACKED, 32}};
+
+/* Places that the thread has freed, the last one first. */
+struct history {
+    void *places[MOST];
+    size_t count;
+};
+
+static size_t rank_of(const struct history *history, const void *place)
+{
+    size_t rank = 0;
+    while (rank < history->count && history->places[rank] != place)
+        rank++;
+    return rank;
+}
+
+/* Takes it out, if it is there, and gives its rank. */
+static size_t come(struct history *history, const void *place)
+{
+    size_t rank = rank_of(history, place);
+    if (rank == history->count)
+        return rank;
+    history->count--;
+    memmove(history->places + rank, history->places + rank + 1,
+            (history->count - rank) * sizeof *history->places);
+    return rank;
+}
+
+static void go(struct history *history, void *place)
+{
+    assert_true(history->count < MOST);
+    memmove(history->places + 1, history->places,
+            history->count * sizeof *history->places);
+    history->places[0] = place;
+    history->count++;
+    securemem_free(place);
+}
+
+/* An arena of which this thread has freed so many places, more than which it does not keep. */
+static securemem_arena *begin(size_t kind, size_t kept, struct history *history)
+{
+    securemem_arena *arena = arena_of((securemem_arena_options){
+        .placement = kinds[kind].placement,
+        .guard_kind = SECUREMEM_GUARDS_PROT_NONE,
+        .idle = kinds[kind].placement == SECUREMEM_PACKED ? SIZE_MAX
+                                                          : kept * view_page_size()});
+    void *places[MOST];
+    history->count = 0;
+    for (int round = 0; round < 2; round++) { /* the first makes the cache */
+        for (size_t i = 0; i < kept; i++)
+            assert_non_null(places[i] = securemem_arena_alloc(arena, kinds[kind].size));
+        for (size_t i = 0; i < kept; i++)
+            round == 0 ? securemem_free(places[i]) : go(history, places[i]);
+    }
+    return arena;
+}
+
+/* Of few all; of many as many, which are not the last one. */
+#define CHOICES 8U
+
+static void expect_even(size_t kind, size_t kept, size_t choices)
+{
+    struct history history;
+    securemem_arena *arena = begin(kind, kept, &history);
+    size_t counts[MOST + 1] = {0}, often = 0;
+    for (size_t i = 0; i < LOOPS; i++) {
+        void *place = securemem_arena_alloc(arena, kinds[kind].size);
+        counts[come(&history, place)]++;
+        go(&history, place);
+    }
+    for (size_t rank = 0; rank <= MOST; rank++) {
+        assert_true(counts[rank] <= LOOPS / choices * 3 / 2);
+        often += counts[rank] >= LOOPS / choices / 2;
+    }
+    assert_int_equal(often, choices);
+    securemem_arena_destroy(arena);
+}
+
+static void each_of_those_that_may_be_next_is_it_as_often(void **state)
+{
+    (void)state;
+    for (size_t kept = 2; kept <= 16; kept++)
+        expect_even(0, kept, kept <= CHOICES ? kept : CHOICES);
+    expect_even(1, 32, CHOICES);
+}
+
+static void look(size_t kind, size_t ranks[RANKS])
+{
+    struct history history;
+    securemem_arena *arena = begin(kind, 16, &history);
+    for (size_t i = 0; i < RANKS; i++) {
+        void *place = securemem_arena_alloc(arena, kinds[kind].size);
+        ranks[i] = come(&history, place);
+        go(&history, place);
+    }
+    securemem_arena_destroy(arena);
+}
+
+/* How many ranks in a row are those of the other, wherever in it that begins. */
+static size_t longest_common(const size_t a[RANKS], const size_t b[RANKS])
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < RANKS; i++)
+        for (size_t k = 0; k < RANKS; k++) {
+            size_t length = 0;
+            while (i + length < RANKS && k + length < RANKS &&
+                   a[i + length] == b[k + length])
+                length++;
+            longest = length > longest ? length : longest;
+        }
+    return longest;
+}
+
+static void no_arena_repeats_what_was_seen_in_another(void **state)
+{
+    (void)state;
+    for (size_t kind = 0; kind < COUNT(kinds); kind++) {
+        static size_t ranks[4][RANKS];
+        for (size_t i = 0; i < COUNT(ranks); i++) {
+            look(kind, ranks[i]);
+            for (size_t k = 0; k < i; k++)
+                assert_true(longest_common(ranks[i], ranks[k]) < RANKS / 4);
+        }
+        assert_int_equal(longest_common(ranks[0], ranks[0]), RANKS);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_of_those_that_may_be_next_is_it_as_often),
+        cmocka_unit_test(no_arena_repeats_what_was_seen_in_another),
+    };
+    return RUN_GROUP(tests);
+}
