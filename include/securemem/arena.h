@@ -142,8 +142,10 @@ typedef struct securemem_arena_options {
     size_t budget;             /* bytes of pages and charged guards at most; 0: no cap */
     securemem_policy canaries; /* packed secrets: 8 bytes or more behind each; PREFERRED
                                   is REQUIRED, guarded ones always have theirs */
-    size_t idle; /* bytes of freed, wiped, still locked pages to keep for reuse;
-                             0: each free unlocks and unmaps; SIZE_MAX: keep all */
+    size_t idle; /* bytes of freed, wiped, still locked pages to keep for reuse; 0: the
+                    pages of a guarded secret are unlocked and unmapped with its free;
+                    SIZE_MAX: keep all. Of packed ones each thread keeps up to 63 of a
+                    size class for itself, with their pages, whatever this says */
     size_t low;  /* bytes, 0: never. on_low is called once when no more than these remain
                              after an allocation of the arena; again once more remained
                              meanwhile, after a free too; and whenever one is then refused,
