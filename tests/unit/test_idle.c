@@ -2,8 +2,6 @@
 /* What a free leaves: nothing, or idle memory that is wiped, locked and used again. */
 #include <errno.h>
 #include <pthread.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "unit/unit.h"
 
@@ -197,7 +195,7 @@ static void a_recycled_slot_has_the_access_of_a_new_secret(void **state)
         }
 }
 
-/* A page of packed secrets is as many as its page has room for. */
+/* Secrets that leave nothing over of a page: so many pages are full, and no other is needed. */
 static void trim_gives_back_what_a_run_has_beyond_its_last_page(void **state)
 {
     (void)state;
