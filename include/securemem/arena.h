@@ -139,7 +139,8 @@ typedef struct securemem_arena_options {
                                      without KSM grants it */
     securemem_fork fork;
     securemem_guard_kind guard_kind;
-    size_t budget;             /* bytes of pages and charged guards at most; 0: no cap */
+    size_t budget;             /* bytes of pages and charged guards at most: less than a
+                                  page allows no secret; 0: no cap */
     securemem_policy canaries; /* packed secrets: 8 bytes or more behind each; PREFERRED
                                   is REQUIRED, guarded ones always have theirs */
     size_t idle; /* bytes of freed, wiped, still locked pages to keep for reuse; 0: the
