@@ -14,7 +14,7 @@
 
 #define LOCK_REMEDY                                                                       \
     "raise it (ulimit -l, LimitMEMLOCK= in systemd, --ulimit memlock= in Docker), grant " \
-    "CAP_IPC_LOCK, or trim arenas that keep memory idle"
+    "CAP_IPC_LOCK, free secrets, or trim arenas that keep memory idle"
 #define HARD_REMEDY "; its hard limit, to which the program itself may raise it, is %zu"
 
 static _Thread_local char message[SMEM_MESSAGE_BYTES];
