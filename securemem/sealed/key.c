@@ -32,10 +32,16 @@ _Static_assert((SECUREMEM_SEAL_SHIELDED | SECUREMEM_SEAL_KEEP) == SMEM_SEAL_CLAS
 
 #define WHOLE 0x5ea1edU
 
+/* A key as the cipher wants it, and room for what it is made of. */
+struct prepared {
+    union smem_aead_key key;
+    unsigned char raw[SMEM_AEAD_KEY_BYTES]; /* zeros, but while it is being made */
+};
+
 struct smem_sealing_material {
     uint64_t first; /* WHOLE, as last; zeros where it was wiped or not inherited */
     union {
-        union smem_aead_key key;
+        struct prepared prepared;
         unsigned char prekey[PREKEY_BYTES]; /* of a shielded one */
     };
     uint64_t last;
@@ -45,8 +51,8 @@ static size_t material_bytes(unsigned class)
 {
     return (class & SECUREMEM_SEAL_SHIELDED) != 0
                ? sizeof(struct smem_sealing_material)
-               : offsetof(struct smem_sealing_material, key) +
-                     sizeof(union smem_aead_key) + sizeof(uint64_t);
+               : offsetof(struct smem_sealing_material, prepared) +
+                     sizeof(struct prepared) + sizeof(uint64_t);
 }
 
 /* Its other end: for one that is not shielded, right behind the key. */
@@ -115,14 +121,18 @@ static securemem_arena *key_arena(unsigned class)
     return settle(place, arena);
 }
 
-static void derive(const struct smem_sealing_material *material, union smem_aead_key *out,
-                   unsigned char raw[SMEM_AEAD_KEY_BYTES])
+static void prepare(struct prepared *out)
 {
-    (void)crypto_generichash(raw, SMEM_AEAD_KEY_BYTES, material->prekey, PREKEY_BYTES,
-                             NULL, 0);
-    smem_aead()->prepare(out, raw);
-    sodium_memzero(raw, SMEM_AEAD_KEY_BYTES);
+    smem_aead()->prepare(&out->key, out->raw);
+    sodium_memzero(out->raw, sizeof out->raw);
     smem_aead_forget();
+}
+
+static void derive(const struct smem_sealing_material *material, struct prepared *out)
+{
+    (void)crypto_generichash(out->raw, sizeof out->raw, material->prekey, PREKEY_BYTES,
+                             NULL, 0);
+    prepare(out);
 }
 
 /* A key of the class in a secret of its own, or NULL and errno; rights to it are open. */
@@ -134,19 +144,11 @@ static struct smem_sealing_material *draw(unsigned class, securemem_arena *arena
         return NULL;
     if ((class & SECUREMEM_SEAL_SHIELDED) != 0) {
         smem_random_fill(material->prekey, PREKEY_BYTES);
+        smem_aead_forget();
     } else {
-        unsigned char *raw = securemem_arena_alloc(arena, SMEM_AEAD_KEY_BYTES);
-        if (raw == NULL) {
-            int code = errno;
-            securemem_free(material);
-            errno = code;
-            return NULL;
-        }
-        smem_random_fill(raw, SMEM_AEAD_KEY_BYTES);
-        smem_aead()->prepare(&material->key, raw);
-        securemem_free(raw);
+        smem_random_fill(material->prepared.raw, SMEM_AEAD_KEY_BYTES);
+        prepare(&material->prepared);
     }
-    smem_aead_forget();
     material->first = WHOLE;
     *last_of(material, class) = WHOLE;
     return material;
@@ -276,24 +278,20 @@ int smem_key_open(const struct smem_sealing_key *key, struct smem_opened_key *ou
 {
     *out = (struct smem_opened_key){.rights = key->rights};
     if ((key->class & SECUREMEM_SEAL_SHIELDED) == 0) {
-        out->key = &key->material->key;
+        out->key = &key->material->prepared.key;
         out->before = smem_rights_open(key->rights);
         return 0;
     }
-    struct derived {
-        union smem_aead_key key;
-        unsigned char raw[SMEM_AEAD_KEY_BYTES];
-    };
     int saved_errno = errno;
-    struct derived *derived = securemem_arena_alloc_aligned(
-        key_arena(key->class), sizeof *derived, _Alignof(struct derived));
+    struct prepared *derived = securemem_arena_alloc_aligned(
+        key_arena(key->class), sizeof *derived, _Alignof(struct prepared));
     if (derived == NULL) {
         int code = errno;
         errno = saved_errno;
         return -code;
     }
     out->before = smem_rights_open(key->rights);
-    derive(key->material, &derived->key, derived->raw);
+    derive(key->material, derived);
     out->key = &derived->key;
     out->derived = derived;
     return 0;

@@ -302,6 +302,38 @@ static void under_mlockall_and_a_limit_secrets_have_guards(void **state)
             SKIP("this program does not fit under a limit of 8 MiB here");
 }
 
+/* What a refusal says is needed is enough, once it is free. */
+static int seal_at_a_full_limit(void *argument)
+{
+    unsigned flags = *(unsigned *)argument;
+    unsigned char plain[SIZE] = "a secret of thirty-two bytes...", opened[SIZE] = "";
+    if (!child_become_ordinary(32 * view_page_size()))
+        return SKIP_EXIT;
+    securemem_arena *arena = securemem_arena_create(NULL);
+    NEED(arena != NULL);
+    size_t left = alloc_until_refused(arena, MOST);
+    NEED(securemem_seal(plain, SIZE, flags) == NULL && errno == ENOMEM);
+    NEED(names_the_limit(securemem_last_error()));
+    size_t needed = securemem_last_error()->needed;
+    NEED(needed >= view_page_size());
+    for (size_t freed = 0; freed < needed; freed += view_page_size())
+        securemem_free(secrets[--left]);
+    securemem_sealed *sealed = securemem_seal(plain, SIZE, flags);
+    NEED(sealed != NULL);
+    NEED(securemem_unseal_into(sealed, opened, SIZE) == 0);
+    NEED(memcmp(plain, opened, SIZE) == 0);
+    return 0;
+}
+
+static void sealing_at_a_full_limit_names_what_it_needs(void **state)
+{
+    (void)state;
+    unsigned flags[] = {0, SECUREMEM_SEAL_KEEP};
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        if (child_skips(seal_at_a_full_limit, &flags[i]))
+            SKIP("this process may not lower its limit or leave root");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +343,7 @@ int main(void)
         cmocka_unit_test(a_preferred_lock_beyond_the_limit_is_reported_missing),
         cmocka_unit_test(a_preferred_lock_is_tried_again_where_there_is_room),
         cmocka_unit_test(under_mlockall_secrets_have_guards_that_are_not_charged),
+        cmocka_unit_test(sealing_at_a_full_limit_names_what_it_needs),
         cmocka_unit_test(after_mlockall_an_arena_goes_on_to_have_guards),
         cmocka_unit_test(under_mlockall_and_a_limit_secrets_have_guards),
     };
