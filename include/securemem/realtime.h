@@ -25,7 +25,8 @@
  *           heap reserve are touched here. All of the address space is charged to
  *           RLIMIT_MEMLOCK, as in FULL.
  * REGION    no mlockall: the declared ranges, the stack and nothing else. For a process with
- *           large sparse mappings (sanitizers, Go, Java), and for small limits.
+ *           large sparse mappings (sanitizers, Go, Java), and for small limits: of the main
+ *           thread all of the stack that is mapped is locked, 132 KiB and more.
  *
  * Secrets keep their guards and locks while the mode comes and goes, and arenas grow in it.
  *

@@ -6,6 +6,7 @@
 #include "kernel/process.h"
 #include "realtime/mode.h"
 #include "realtime/pages.h"
+#include "realtime/preflight.h"
 #include "realtime/touch.h"
 #include "region/budget.h"
 #include "region/error.h"
@@ -46,11 +47,15 @@ static int code_of(const securemem_rt_result *refusal)
     }
 }
 
-/* The preflight's refusals, told as this call's own. */
+/*
+ * The preflight's refusals, told as this call's own. This call goes a little deeper into the
+ * stack than the caller's own preflight: what that found to be enough is enough.
+ */
 static int check(struct entering *e)
 {
     static securemem_rt_preflight_report report; /* large; guarded by the mode's lock */
-    int result = securemem_rt_preflight(e->plan, &report);
+    uintptr_t here = (uintptr_t)__builtin_frame_address(0) + smem_kernel_page_size();
+    int result = smem_preflight(e->plan, here, &report);
     for (size_t i = 0; i < report.count && result == 0; i++) {
         const securemem_rt_result *one = &report.results[i];
         if (one->severity != SECUREMEM_RT_REFUSAL)
@@ -252,7 +257,8 @@ static int prepare_stack(struct entering *e)
     if (e->mode->mode != SECUREMEM_RT_REGION)
         return 0;
     uintptr_t start, end;
-    int result = smem_stack_range(bytes, &start, &end);
+    int result =
+        smem_stack_range((uintptr_t)__builtin_frame_address(0), bytes, &start, &end);
     if (result != 0)
         return smem_error_unreadable("/proc/self/maps", result);
     return prepare(e, (void *)start, end - start, false); /* NOLINT: an address */

@@ -12,8 +12,10 @@
 #include "kernel/kernel.h"
 #include "kernel/process.h"
 #include "kernel/procfs.h"
+#include "realtime/touch.h"
 #include "region/budget.h"
 #include "region/error.h"
+#include "region/metadata.h"
 
 static const char operation[] = "securemem_rt_preflight";
 
@@ -111,10 +113,22 @@ static int check_plan(const securemem_rt_plan *plan)
 /* Of a stack: whole pages, and what the C library puts on it. */
 #define STACK_PAGES 3U
 
-/* Bytes that the plan adds to what is mapped now; a thread, as a test of headroom, at least. */
-static size_t added_by(const securemem_rt_plan *plan)
+/* What of the calling thread's stack is not charged yet: by mlockall, what is mapped is. */
+static size_t added_stack(const struct smem_preflight *p)
 {
-    size_t stack = plan->stack == 0 ? SECUREMEM_RT_STACK_DEFAULT : plan->stack;
+    size_t bytes = p->plan->stack == 0 ? SECUREMEM_RT_STACK_DEFAULT : p->plan->stack;
+    uintptr_t start, end;
+    if (p->plan->mode != SECUREMEM_RT_REGION ||
+        smem_stack_range(p->here, bytes, &start, &end) != 0)
+        return bytes;
+    return end - start;
+}
+
+/* Bytes that the plan adds to what is mapped now; a thread, as a test of headroom, at least. */
+static size_t added_by(const struct smem_preflight *p)
+{
+    const securemem_rt_plan *plan = p->plan;
+    size_t stack = added_stack(p);
     size_t thread =
         plan->thread_stack == 0 ? SECUREMEM_RT_STACK_DEFAULT : plan->thread_stack;
     size_t more = STACK_PAGES * smem_kernel_page_size();
@@ -130,12 +144,20 @@ static size_t ranges_of(const securemem_rt_plan *plan)
     return bytes;
 }
 
+/* Mappings of our own: for threads, for marks of locked ranges, for what was locked before. */
+#define OWN_MAPPINGS 3U
+
+static size_t bookkeeping(void)
+{
+    return OWN_MAPPINGS * (SMEM_POOL_CHUNK_BYTES + 2 * smem_kernel_page_size());
+}
+
 /* mlockall charges every mapping, whether it has memory or not. */
 static size_t planned_bytes(const struct smem_preflight *p)
 {
     bool all = p->plan->mode != SECUREMEM_RT_REGION;
-    size_t now = all ? p->mapped : p->locked + ranges_of(p->plan);
-    return now + added_by(p->plan);
+    size_t now = all ? p->mapped + bookkeeping() : p->locked + ranges_of(p->plan);
+    return now + added_by(p);
 }
 
 /* Bytes that will come into memory. */
@@ -144,7 +166,7 @@ static size_t new_bytes(const struct smem_preflight *p)
     size_t planned = p->report->planned;
     if (p->plan->mode == SECUREMEM_RT_FULL)
         return planned > p->resident ? planned - p->resident : 0;
-    return ranges_of(p->plan) + added_by(p->plan);
+    return ranges_of(p->plan) + added_by(p);
 }
 
 static void check_limit(struct smem_preflight *p)
@@ -162,9 +184,10 @@ static void check_limit(struct smem_preflight *p)
     smem_preflight_say(
         p, SECUREMEM_RT_CHECK_LOCK_LIMIT, SECUREMEM_RT_REFUSAL,
         "%zu bytes are to be locked, RLIMIT_MEMLOCK allows %zu: raise it (ulimit -l, "
-        "LimitMEMLOCK= in systemd, --ulimit memlock= in Docker), grant CAP_IPC_LOCK, or lock "
-        "less (SECUREMEM_RT_REGION)",
-        needed, budget.hard);
+        "LimitMEMLOCK= in systemd, --ulimit memlock= in Docker), grant CAP_IPC_LOCK, or %s",
+        needed, budget.hard,
+        p->plan->mode == SECUREMEM_RT_REGION ? "plan less"
+                                             : "lock less (SECUREMEM_RT_REGION)");
     smem_preflight_figures(p, needed, budget.hard, budget.in_use);
 }
 
@@ -280,8 +303,8 @@ static void check_locks(struct smem_preflight *p)
     (void)smem_kernel_unmap(probe, page);
 }
 
-int securemem_rt_preflight(const securemem_rt_plan *plan,
-                           securemem_rt_preflight_report *report)
+int smem_preflight(const securemem_rt_plan *plan, uintptr_t here,
+                   securemem_rt_preflight_report *report)
 {
     if (report == NULL)
         return smem_error_argument(operation, "report is NULL");
@@ -290,7 +313,7 @@ int securemem_rt_preflight(const securemem_rt_plan *plan,
     int result = check_plan(plan);
     if (result != 0)
         return result;
-    struct smem_preflight p = {.plan = plan, .report = report};
+    struct smem_preflight p = {.plan = plan, .report = report, .here = here};
     memset(report, 0, sizeof *report);
     check_stack(&p); /* the C library takes memory to tell, which then counts */
     result = smem_proc_size(&p.mapped);
@@ -309,4 +332,10 @@ int securemem_rt_preflight(const securemem_rt_plan *plan,
     check_malloc(&p);
     smem_preflight_settings(&p);
     return 0;
+}
+
+int securemem_rt_preflight(const securemem_rt_plan *plan,
+                           securemem_rt_preflight_report *report)
+{
+    return smem_preflight(plan, (uintptr_t)__builtin_frame_address(0), report);
 }

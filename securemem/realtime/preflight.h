@@ -4,6 +4,7 @@
 #define SMEM_RT_PREFLIGHT_H
 
 #include <securemem/realtime.h>
+#include <stdint.h>
 
 struct smem_preflight {
     const securemem_rt_plan *plan;
@@ -11,7 +12,12 @@ struct smem_preflight {
     size_t mapped;   /* VmSize */
     size_t resident; /* VmRSS */
     size_t locked;   /* VmLck */
+    uintptr_t here;  /* as far as the calling thread's stack is in use */
 };
+
+/* securemem_rt_preflight, for a caller whose stack is in use so far. */
+int smem_preflight(const securemem_rt_plan *plan, uintptr_t here,
+                   securemem_rt_preflight_report *report);
 
 /* Adds a result whose sentence is that format; what is too long is cut. */
 __attribute__((format(printf, 4, 5))) void

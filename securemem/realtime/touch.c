@@ -39,16 +39,17 @@ static int is_stack(const struct smem_proc_map *map, void *context)
     return 1;
 }
 
-int smem_stack_range(size_t bytes, uintptr_t *start, uintptr_t *end)
+int smem_stack_range(uintptr_t here, size_t bytes, uintptr_t *start, uintptr_t *end)
 {
-    uintptr_t here = (uintptr_t)__builtin_frame_address(0);
     struct smem_proc_map stack = {.start = here};
     int found = smem_proc_each_map(is_stack, &stack);
     if (found != 1)
         return found < 0 ? found : -ENOENT;
     bool main_thread = strcmp(stack.name, "[stack]") == 0;
     uintptr_t mask = smem_kernel_page_size() - 1;
-    *start = main_thread ? stack.start : (here - bytes) & ~mask;
+    *start = (here - bytes) & ~mask;
+    if (main_thread && stack.start < *start)
+        *start = stack.start;
     *end = stack.end;
     return 0;
 }

@@ -13,10 +13,11 @@ void smem_touch(void *start, size_t length);
 void smem_touch_stack(size_t bytes);
 
 /*
- * Those pages, and what lies above them: of the main thread's stack all of its mapping,
- * for a C library may take a part of it for the whole. 0 or a negative errno.
+ * Those pages, from an address in use down, and what lies above them: of the main thread's
+ * stack all of its mapping, for a C library may take a part of it for the whole. 0 or a
+ * negative errno.
  */
-int smem_stack_range(size_t bytes, uintptr_t *start, uintptr_t *end);
+int smem_stack_range(uintptr_t here, size_t bytes, uintptr_t *start, uintptr_t *end);
 
 /* Makes malloc(3) have so many bytes ready. 0, or -ENOMEM without a record. */
 int smem_touch_heap(size_t bytes);

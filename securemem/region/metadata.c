@@ -10,8 +10,6 @@
 #include "region/error.h"
 #include "region/locks.h"
 
-#define CHUNK_BYTES (64UL * 1024)
-
 /* As many arenas of a connection may end before others begin. */
 #define SPARES 16U
 
@@ -162,13 +160,13 @@ static struct smem_pool_object *object_at(const struct smem_pool *pool,
 static int grow(struct smem_pool *pool)
 {
     void *start = NULL;
-    int result = smem_metadata_map(CHUNK_BYTES, &start);
+    int result = smem_metadata_map(SMEM_POOL_CHUNK_BYTES, &start);
     if (result != 0)
         return result;
     struct smem_pool_chunk *chunk = start;
     /* The analyzer cannot know that an error is never 0. */
     /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
-    chunk->capacity = (CHUNK_BYTES - sizeof *chunk) / stride_of(pool);
+    chunk->capacity = (SMEM_POOL_CHUNK_BYTES - sizeof *chunk) / stride_of(pool);
     chunk->next = atomic_load_explicit(&pool->chunks, memory_order_relaxed);
     atomic_store_explicit(&pool->chunks, chunk, memory_order_release);
     return 0;

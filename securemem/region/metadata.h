@@ -55,6 +55,9 @@ static inline unsigned smem_stripe_of(const struct smem_pool_object *object)
 
 struct smem_pool_chunk;
 
+/* Bytes of the mapping that objects of a type stand in, but for its guards; at least. */
+#define SMEM_POOL_CHUNK_BYTES ((size_t)64 * 1024)
+
 struct smem_pool {
     size_t object_size; /* of the type, a multiple of its alignment */
     size_t lasting;     /* bytes at its start, header included, that are not cleared */

@@ -128,12 +128,21 @@ static void a_limit_of_what_is_planned_is_enough(void **state)
     (void)state;
     const securemem_rt_mode modes[] = {SECUREMEM_RT_FULL, SECUREMEM_RT_DECLARED,
                                        SECUREMEM_RT_REGION};
+    const securemem_rt_plan sizes[] = {
+        {0},
+        {.threads = 2},
+        {.threads = 4},
+        {.stack = 4 * KIB, .thread_stack = 32 * KIB}, /* less than is mapped anyway */
+        {.stack = 256 * KIB, .threads = 2, .thread_stack = 64 * KIB},
+    };
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
-        for (size_t threads = 0; threads <= 4; threads += 2)
-            if (child_skips(enter_with_what_is_planned,
-                            &(securemem_rt_plan){.mode = modes[i], .threads = threads}))
+        for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+            securemem_rt_plan plan = sizes[k];
+            plan.mode = modes[i];
+            if (child_skips(enter_with_what_is_planned, &plan))
                 SKIP("the mode is refused here, or this process may not become another "
                      "user");
+        }
 }
 
 /* Privileges that were dropped after entering: the secrets stay locked all the same. */
