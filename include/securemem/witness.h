@@ -174,13 +174,14 @@ securemem_rt_section_begin(securemem_rt_section *section);
 SECUREMEM_API int securemem_rt_section_end(securemem_rt_section *section);
 
 /*
- * Whether the thread's own instructions have faulted since the section began: two loads and
- * comparisons. Always false where the witness is getrusage, where no section has begun, and
- * in a child that was forked inside of one.
+ * Whether the thread's own instructions have faulted since the section began, or did while
+ * it lasted, once it has ended: a few loads and comparisons. Always false where the witness
+ * is getrusage, where no section has begun, and in a child that was forked inside of one.
  */
 static inline bool securemem_rt_section_faulted(const securemem_rt_section *section)
 {
-    return section->head != NULL && *section->head != section->began;
+    return section->head != NULL ? *section->head != section->began
+                                 : section->user_minor + section->user_major > 0;
 }
 
 /*

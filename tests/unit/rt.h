@@ -43,6 +43,7 @@ static inline void need_to_see_a_fault(void)
     for (size_t i = 0; i < section.recorded; i++)
         seen = seen || section.faults[i].address == (uintptr_t)memory;
     NEED(seen && section.user_minor >= 1);
+    NEED(securemem_rt_section_faulted(&section)); /* after its end, too */
     NEED(munmap(memory, page) == 0);
 }
 

@@ -82,6 +82,7 @@ static int sections_without_faults(void *argument)
         work_without_faults();
         NEED(!securemem_rt_section_faulted(&section));
         end();
+        NEED(!securemem_rt_section_faulted(&section));
         NEED(section.user_minor == 0 && section.user_major == 0);
         NEED(section.recorded == 0 && section.system == 0 && section.populated == 0);
     }
