@@ -78,7 +78,7 @@ int smem_stream_refuse(const char *operation, const char *name, int kernel_code)
         remedy = "let this user read it";
         break;
     case EISDIR:
-        remedy = "it is a directory: name a file in it";
+        remedy = "name a file in it";
         break;
     case EBADF:
         remedy = "it is closed, or not open for this direction";
