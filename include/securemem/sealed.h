@@ -64,8 +64,9 @@ typedef enum securemem_seal_flags {
 /*
  * Seals size bytes, which stay as they are: the caller wipes or frees them. secret may be
  * memory of any kind that is readable. Free what it gives with securemem_sealed_free, never
- * with free(3). The first one takes 8 KiB of the lock limit for sealing keys, the first
- * shielded one 20 KiB more: seal one at start-up, not when the limit is full.
+ * with free(3). The first one takes 4 KiB of the lock limit for the sealing key, the first
+ * shielded one 24 KiB, and those with SECUREMEM_SEAL_KEEP have keys of their own, of the same
+ * sizes: seal one of each kind at start-up, not when the limit is full.
  * NULL: EINVAL (an unknown flag; more than 64 GiB), ENOMEM, EPERM, ENOTSUP, EAGAIN.
  */
 SECUREMEM_API SECUREMEM_USE_RESULT securemem_sealed *
