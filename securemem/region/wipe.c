@@ -8,6 +8,7 @@
 #include "kernel/kernel.h"
 #include "region/keys.h"
 #include "region/region.h"
+#include "region/visit.h"
 
 /* Each try meets another thread that closes the same secret; this many are not chance. */
 #define TRIES 100
@@ -160,4 +161,20 @@ size_t smem_wipe_regions(enum smem_wipe_extent extent)
 unsigned smem_wipe_count(void)
 {
     return atomic_load(&wipes);
+}
+
+unsigned smem_wipe_count_of_new(void)
+{
+    /* In this order: a visitor that comes between the two counts afterwards. */
+    unsigned count = smem_wipe_count();
+    return smem_visit_is_on() ? count - 1 : count;
+}
+
+/* As whoever ends a slot, it leaves the barrier to a visitor, unless there may be one. */
+bool smem_wipe_came(unsigned since)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&smem_visits, memory_order_acquire) == 0)
+        return atomic_load(&wipes) != since;
+    return atomic_fetch_add(&wipes, 0) != since;
 }

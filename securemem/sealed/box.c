@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <securemem/secret.h>
+#include <sodium.h>
 #include <string.h>
 
 #include "kernel/heap.h"
@@ -11,6 +12,7 @@
 #include "region/error.h"
 #include "region/locks.h"
 #include "region/registry.h"
+#include "region/wipe.h"
 #include "secret/thread_local.h"
 
 #define MARK ((uint64_t)0x9d5ea1ed00c0ffeeU)
@@ -126,6 +128,11 @@ int smem_box_unlock(const char *operation, const struct securemem_sealed *box,
                                        opened.key);
     smem_key_close(&opened);
     smem_aead_forget_cipher();
+    if (smem_wipe_came(box->key->wipes)) {
+        /* In the midst, with a key that went to zeros; or behind who wiped this place. */
+        sodium_memzero(plain, box->size);
+        return smem_box_need_key(operation, box);
+    }
     if (intact)
         return 0;
     result = smem_box_need_key(operation, box);

@@ -160,7 +160,7 @@ static int make(unsigned class, struct smem_sealing_key **out)
     if (key == NULL)
         return smem_error_own("malloc", ENOMEM, "no memory for a sealing key");
     int saved_errno = errno;
-    unsigned wipes = smem_wipe_count();
+    unsigned wipes = smem_wipe_count_of_new();
     securemem_arena *arena = key_arena(class);
     struct smem_sealing_material *material = NULL;
     if (arena != NULL) {
@@ -282,15 +282,20 @@ int smem_key_open(const struct smem_sealing_key *key, struct smem_opened_key *ou
         out->before = smem_rights_open(key->rights);
         return 0;
     }
+    /* No child gets it: there, its thread is not, and nobody would free it. */
     int saved_errno = errno;
-    struct prepared *derived = securemem_arena_alloc_aligned(
-        key_arena(key->class), sizeof *derived, _Alignof(struct prepared));
+    securemem_arena *arena = key_arena(SECUREMEM_SEAL_SHIELDED);
+    struct prepared *derived =
+        arena == NULL ? NULL
+                      : securemem_arena_alloc_aligned(arena, sizeof *derived,
+                                                      _Alignof(struct prepared));
     if (derived == NULL) {
         int code = errno;
         errno = saved_errno;
         return -code;
     }
-    out->before = smem_rights_open(key->rights);
+    out->rights |= smem_key_bits(arena->door.key);
+    out->before = smem_rights_open(out->rights);
     derive(key->material, derived);
     out->key = &derived->key;
     out->derived = derived;

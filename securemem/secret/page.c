@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "secret/page.h"
 
-#include "region/visit.h"
 #include "region/wipe.h"
 
 /*
@@ -20,10 +19,7 @@ SMEM_LOOKS_AGAIN static bool is_partly(const volatile char *bytes, uint64_t patt
 
 void smem_page_is_new(struct smem_page *page)
 {
-    /* In this order: a visitor that comes between the two counts afterwards. */
-    page->wipes = smem_wipe_count();
-    if (smem_visit_is_on())
-        page->wipes--;
+    page->wipes = smem_wipe_count_of_new();
 }
 
 bool smem_packed_was_wiped(const struct smem_page *page, const char *secret, size_t size,
