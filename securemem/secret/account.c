@@ -43,10 +43,23 @@ static size_t ready_of(const struct smem_region *region)
                                         : 0;
 }
 
-struct smem_before smem_account_look(const struct smem_region *region)
+static size_t idle_of(const struct smem_region *region)
+{
+    return region->idle * region->slot_bytes;
+}
+
+static size_t idle_pages_of(const securemem_arena *arena,
+                            const struct smem_region *region)
+{
+    return smem_account_is_reserve(arena, region) ? idle_of(region) : 0;
+}
+
+struct smem_before smem_account_look(const securemem_arena *arena,
+                                     const struct smem_region *region)
 {
     return (struct smem_before){.held_bytes = region->held_bytes,
-                                .idle_bytes = region->idle * region->slot_bytes,
+                                .idle_bytes = idle_of(region),
+                                .idle_page_bytes = idle_pages_of(arena, region),
                                 .ready_bytes = ready_of(region),
                                 .room = smem_region_has_room(region)};
 }
@@ -55,7 +68,8 @@ void smem_account_settle(securemem_arena *arena, struct smem_region *region,
                          struct smem_before before)
 {
     arena->held_bytes += region->held_bytes - before.held_bytes;
-    arena->idle_bytes += region->idle * region->slot_bytes - before.idle_bytes;
+    arena->idle_bytes += idle_of(region) - before.idle_bytes;
+    arena->idle_page_bytes += idle_pages_of(arena, region) - before.idle_page_bytes;
     arena->ready_bytes += ready_of(region) - before.ready_bytes;
     if (smem_region_has_room(region) != before.room) {
         unlist(region);
@@ -85,7 +99,7 @@ void smem_account_each(securemem_arena *arena,
 
 int smem_account_end(securemem_arena *arena, struct smem_region *region)
 {
-    struct smem_before before = smem_account_look(region);
+    struct smem_before before = smem_account_look(arena, region);
     size_t class = class_of(region);
     uint32_t capacity = region->capacity;
     unlist(region);
@@ -103,6 +117,7 @@ int smem_account_end(securemem_arena *arena, struct smem_region *region)
     }
     arena->held_bytes -= before.held_bytes;
     arena->idle_bytes -= before.idle_bytes;
+    arena->idle_page_bytes -= before.idle_page_bytes;
     arena->ready_bytes -= before.ready_bytes;
     arena->class_capacity[class] -= capacity;
     return 0;
@@ -118,14 +133,22 @@ static void count(securemem_arena *arena, struct smem_region *region, void *cont
 {
     (void)context;
     arena->held_bytes += region->held_bytes;
-    arena->idle_bytes += region->idle * region->slot_bytes;
+    arena->idle_bytes += idle_of(region);
+    arena->idle_page_bytes += idle_pages_of(arena, region);
     arena->ready_bytes += ready_of(region);
 }
 
 void smem_account_recount(securemem_arena *arena)
 {
-    arena->held_bytes = arena->idle_bytes = arena->ready_bytes = 0;
+    arena->held_bytes = arena->ready_bytes = 0;
+    arena->idle_bytes = arena->idle_page_bytes = 0;
     smem_account_each(arena, count, NULL);
+}
+
+size_t smem_account_spare(const securemem_arena *arena, size_t reserved)
+{
+    size_t pages = arena->idle_page_bytes;
+    return arena->idle_bytes - (pages < reserved ? pages : reserved);
 }
 
 size_t smem_account_allowance(const securemem_arena *arena)

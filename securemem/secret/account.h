@@ -21,6 +21,14 @@ static inline size_t smem_account_pages(const struct smem_region *region)
     return region->slot_bytes / region->page;
 }
 
+/* Whether what the arena reserves are slots of this region: pages, packed or guarded ones. */
+static inline bool smem_account_is_reserve(const securemem_arena *arena,
+                                           const struct smem_region *region)
+{
+    bool packed = arena->options.placement == SECUREMEM_PACKED;
+    return smem_account_pages(region) == 1 && (region->kind == SMEM_RUN) == packed;
+}
+
 /* Lives and epochs of arenas are numbered through, so that no two are the same. */
 uint64_t smem_account_serial(void);
 
@@ -38,16 +46,20 @@ int smem_account_end(securemem_arena *arena, struct smem_region *region);
 
 /* What an operation on a region may change of the account: look before, settle after. */
 struct smem_before {
-    size_t held_bytes, idle_bytes, ready_bytes;
+    size_t held_bytes, idle_bytes, idle_page_bytes, ready_bytes;
     bool room;
 };
 
-struct smem_before smem_account_look(const struct smem_region *region);
+struct smem_before smem_account_look(const securemem_arena *arena,
+                                     const struct smem_region *region);
 void smem_account_settle(securemem_arena *arena, struct smem_region *region,
                          struct smem_before before);
 
 /* In a forked child: regions may be gone, and hold nothing. */
 void smem_account_recount(securemem_arena *arena);
+
+/* Bytes of idle memory that are not reserved. */
+size_t smem_account_spare(const securemem_arena *arena, size_t reserved);
 
 /* What the arena's budget leaves, in bytes. */
 size_t smem_account_allowance(const securemem_arena *arena);

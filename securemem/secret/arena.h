@@ -49,9 +49,10 @@ struct securemem_arena {
     uint32_t class_capacity[SMEM_CLASSES]; /* slots of all regions of the class */
     size_t held_bytes;                     /* counts against options.budget */
     size_t idle_bytes;                     /* counts against options.idle */
-    size_t ready_bytes;    /* committed with others, and not yet handed out */
-    size_t lent_bytes;     /* of options.idle, to caches of threads and the depot */
-    size_t reserved_bytes; /* idle bytes that stay */
+    size_t idle_page_bytes; /* of these, slots of a page: what may be reserved */
+    size_t ready_bytes;     /* committed with others, and not yet handed out */
+    size_t lent_bytes;      /* of options.idle, to caches of threads and the depot */
+    size_t reserved_bytes;  /* idle bytes that stay */
     struct smem_depot_slot *depot; /* see depot.h; NULL: it never had one */
     uint32_t depot_count;
 };
@@ -113,8 +114,8 @@ void smem_arena_give_slot(securemem_arena *arena, struct smem_region *region,
                           uint32_t slot);
 
 /*
- * With the stripe held: gives idle memory back until no more than keep bytes of it are
- * left, or the kernel refuses. 0 or a negative errno, recorded.
+ * With the stripe held: gives idle memory back but for keep bytes of what may be reserved,
+ * or until the kernel refuses. 0 or a negative errno, recorded.
  */
 int smem_arena_trim(securemem_arena *arena, size_t keep);
 

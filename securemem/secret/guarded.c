@@ -37,7 +37,7 @@ static bool is_wanted(const struct smem_region *region, const struct want *want)
 
 static int take_from(securemem_arena *arena, struct smem_region *region, uint32_t *slot)
 {
-    struct smem_before before = smem_account_look(region);
+    struct smem_before before = smem_account_look(arena, region);
     int result = smem_region_take(region, smem_account_allowance(arena), slot);
     smem_account_settle(arena, region, before);
     return result;
@@ -196,14 +196,17 @@ static int take(securemem_arena *arena, size_t pages, struct smem_region **regio
     return result;
 }
 
-/* Idle memory of another size, or in caches, may be what fills the limit. */
-static bool made_room(securemem_arena *arena)
+/*
+ * Idle memory of another size, or in caches, may be what fills the limit, or what was
+ * committed for others that are yet to come. What is reserved is kept.
+ */
+static bool made_room(securemem_arena *arena, size_t reserved)
 {
     smem_account_renew_epoch(arena);
-    if (arena->idle_bytes <= arena->reserved_bytes)
+    if (smem_account_spare(arena, reserved) == 0 && arena->ready_bytes == 0)
         return false;
     /* What it cannot give back, the next try is refused. */
-    (void)smem_arena_trim(arena, arena->reserved_bytes);
+    (void)smem_arena_trim(arena, reserved);
     return true;
 }
 
@@ -217,12 +220,14 @@ static int insist(securemem_arena *arena,
                   size_t pages, struct smem_region **region, uint32_t *slot)
 {
     int result = take_one(arena, pages, region, slot);
-    bool room = arena->idle_bytes > arena->reserved_bytes;
+    bool room = smem_account_spare(arena, arena->reserved_bytes) > 0;
     if (result == 0 && (!smem_arena_falls_short(*region, *slot) || !room))
         return 0;
     if (result == 0)
         smem_arena_give_slot(arena, *region, *slot);
-    return made_room(arena) ? take_one(arena, pages, region, slot) : result;
+    if (!made_room(arena, arena->reserved_bytes))
+        return result;
+    return take_one(arena, pages, region, slot);
 }
 
 /* Every machine has that much: it is not asked. */
@@ -280,7 +285,7 @@ int smem_arena_take_idle_run(securemem_arena *arena, struct smem_region **region
 
 static int add_idle(securemem_arena *arena, struct smem_region *region)
 {
-    struct smem_before before = smem_account_look(region);
+    struct smem_before before = smem_account_look(arena, region);
     int result = smem_region_add_idle(region, smem_account_allowance(arena));
     smem_account_settle(arena, region, before);
     return result;
@@ -324,12 +329,25 @@ static int reserve_page(securemem_arena *arena)
     return result;
 }
 
-/* What refused one page is told as what refuses all that are missing. */
+/* Whether so much more is beyond the lock limit. */
+static bool is_beyond_limit(size_t bytes)
+{
+    struct smem_lock_budget locks;
+    if (smem_budget_of_locks(&locks) != 0 || locks.unlimited)
+        return false;
+    return locks.in_use > locks.soft || bytes > locks.soft - locks.in_use;
+}
+
+/*
+ * What refused one page is told as what refuses all that are missing, where they say it;
+ * with guard regions the limit may be charged twice as much.
+ */
 static int refuse_missing(const securemem_arena *arena, int result, size_t missing)
 {
     if (missing > smem_account_allowance(arena))
         return smem_error_budget(missing, arena->options.budget, arena->held_bytes);
-    if (result == -ENOMEM && strcmp(securemem_last_error()->operation, "mlock") == 0)
+    if (result == -ENOMEM && strcmp(securemem_last_error()->operation, "mlock") == 0 &&
+        is_beyond_limit(missing))
         return smem_error_kernel("mlock", result, missing);
     return result;
 }
@@ -338,8 +356,11 @@ int smem_arena_reserve(securemem_arena *arena, size_t bytes)
 {
     int result = check_size(bytes);
     bool sane = result == 0;
-    while (result == 0 && arena->idle_bytes < bytes)
+    while (result == 0 && arena->idle_page_bytes < bytes) {
         result = reserve_page(arena);
+        if (result != 0 && made_room(arena, bytes))
+            result = reserve_page(arena);
+    }
     if (result == 0) {
         arena->reserved_bytes = bytes;
         return 0;
@@ -347,5 +368,5 @@ int smem_arena_reserve(securemem_arena *arena, size_t bytes)
     smem_error_hold();
     (void)smem_arena_trim(arena, arena->reserved_bytes);
     smem_error_resume();
-    return sane ? refuse_missing(arena, result, bytes - arena->idle_bytes) : result;
+    return sane ? refuse_missing(arena, result, bytes - arena->idle_page_bytes) : result;
 }

@@ -63,10 +63,11 @@ int smem_arena_wipe_slot(struct smem_region *region, uint32_t slot, const void *
     return 0;
 }
 
-/* Whether the arena keeps what it has idle now, beside what it lent to threads. */
-static bool keeps_idle(const securemem_arena *arena)
+/* Whether the arena keeps what it has idle now, of the region, beside what it lent to threads. */
+static bool keeps_idle(const securemem_arena *arena, const struct smem_region *region)
 {
-    if (arena->idle_bytes <= arena->reserved_bytes)
+    if (smem_account_is_reserve(arena, region) &&
+        arena->idle_page_bytes <= arena->reserved_bytes)
         return true;
     size_t idle = arena->options.idle;
     return arena->lent_bytes <= idle && arena->idle_bytes <= idle - arena->lent_bytes;
@@ -75,19 +76,19 @@ static bool keeps_idle(const securemem_arena *arena)
 void smem_arena_give_slot(securemem_arena *arena, struct smem_region *region,
                           uint32_t slot)
 {
-    struct smem_before before = smem_account_look(region);
+    struct smem_before before = smem_account_look(arena, region);
     smem_region_keep(region, slot);
     smem_account_settle(arena, region, before);
-    if (keeps_idle(arena))
+    if (keeps_idle(arena, region))
         return;
     if (region->live == 0 && region->idle == 1 && smem_account_end(arena, region) == 0)
         return;
-    before = smem_account_look(region);
+    before = smem_account_look(arena, region);
     (void)smem_region_return_idle(region); /* refused, it is idle: wiped and protected */
     smem_account_settle(arena, region, before);
 }
 
-/* What trimming goes on with: the idle bytes that stay, its result, a broken canary. */
+/* What trimming goes on with: the reserve that stays, its result, a broken canary. */
 struct trimming {
     size_t keep;
     int result;
@@ -113,23 +114,33 @@ static void retry_held(securemem_arena *arena, struct smem_region *region, void 
         note(trimming, wiped);
         if (wiped != 0)
             continue;
-        struct smem_before before = smem_account_look(region);
+        struct smem_before before = smem_account_look(arena, region);
         smem_region_keep(region, i);
         smem_account_settle(arena, region, before);
     }
 }
 
-/* Until no more than keep is idle in the arena, or the kernel refuses. */
+/* Idle bytes of the region that are to go. */
+static size_t excess(const securemem_arena *arena, const struct smem_region *region,
+                     size_t keep)
+{
+    if (!smem_account_is_reserve(arena, region))
+        return region->idle * region->slot_bytes;
+    return arena->idle_page_bytes > keep ? arena->idle_page_bytes - keep : 0;
+}
+
+/* Until no more than keep of the arena's reserve is idle, or the kernel refuses. */
 static void return_idle(securemem_arena *arena, struct smem_region *region,
                         struct trimming *trimming)
 {
     for (uint32_t left = region->idle;
-         left > 0 && region->idle == left && arena->idle_bytes > trimming->keep; left--) {
-        struct smem_before before = smem_account_look(region);
+         left > 0 && region->idle == left && excess(arena, region, trimming->keep) > 0;
+         left--) {
+        struct smem_before before = smem_account_look(arena, region);
         note(trimming, smem_region_return_idle(region));
         smem_account_settle(arena, region, before);
     }
-    struct smem_before before = smem_account_look(region);
+    struct smem_before before = smem_account_look(arena, region);
     note(trimming, smem_region_return_unused(region));
     smem_account_settle(arena, region, before);
 }
@@ -140,7 +151,7 @@ static void trim_region(securemem_arena *arena, struct smem_region *region, void
     if (atomic_load(&region->object.state) != SMEM_REGION_LIVE)
         return;
     size_t idle = region->idle * region->slot_bytes;
-    if (region->live == 0 && arena->idle_bytes - idle >= trimming->keep) {
+    if (region->live == 0 && excess(arena, region, trimming->keep) >= idle) {
         int ended = smem_account_end(arena, region);
         if (ended == 0)
             return;

@@ -349,6 +349,56 @@ static void idle_memory_does_not_stand_in_the_way_of_another_size(void **state)
         }
 }
 
+/* Idle memory of larger secrets is not what was reserved: pages are, each to be had. */
+static void what_is_reserved_is_had_beside_idle_memory_of_other_sizes(void **state)
+{
+    (void)state;
+    size_t page = view_page_size();
+    for (int packed = 0; packed < 2; packed++) {
+        securemem_arena *arena = arena_of((securemem_arena_options){
+            .placement = packed ? SECUREMEM_PACKED : SECUREMEM_GUARDED,
+            .guard_kind = SECUREMEM_GUARDS_PROT_NONE,
+            .idle = SIZE_MAX,
+            .budget = 10 * page});
+        void *larger[5];
+        for (size_t i = 0; i < COUNT(larger); i++)
+            assert_non_null(larger[i] = securemem_arena_alloc(arena, 2 * page));
+        for (size_t i = 0; i < COUNT(larger); i++)
+            securemem_free(larger[i]);
+        assert_int_equal(securemem_arena_reserve(arena, 10 * page), 0);
+        assert_true(view_locked_bytes() >= 10 * page);
+        for (int i = 0; i < 10; i++)
+            assert_non_null(securemem_arena_alloc(arena, packed ? 2000 : page));
+        securemem_arena_destroy(arena);
+    }
+}
+
+/* The arena keeps no memory, idle or ahead, that would have served what it refuses. */
+static void nothing_is_refused_that_a_trim_would_make_room_for(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {24, 120, 500, 1000, 2039, 2041, 4096, 8192, 20000};
+    size_t page = view_page_size();
+    uint64_t random = 1;
+    for (unsigned round = 0; round < 300; round++) {
+        size_t size, pages = 3 + round % 60;
+        securemem_arena *arena =
+            arena_of((securemem_arena_options){.placement = SECUREMEM_PACKED,
+                                               .guard_kind = SECUREMEM_GUARDS_PROT_NONE,
+                                               .idle = round % 2 == 0 ? 0 : SIZE_MAX,
+                                               .budget = pages * page});
+        do {
+            random = random * 6364136223846793005U + 1442695040888963407U;
+            size = sizes[(random >> 33) % COUNT(sizes)];
+        } while (securemem_arena_alloc(arena, size) != NULL);
+        assert_int_equal(errno, ENOMEM);
+        assert_true(securemem_arena_remaining(arena) < (size + page - 1) / page * page);
+        assert_int_equal(securemem_arena_trim(arena), 0);
+        assert_null(securemem_arena_alloc(arena, size));
+        securemem_arena_destroy(arena);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -364,6 +414,8 @@ int main(void)
         cmocka_unit_test(trim_leaves_live_secrets_alone),
         cmocka_unit_test(a_write_far_before_is_found_when_a_larger_one_takes_its_place),
         cmocka_unit_test(idle_memory_does_not_stand_in_the_way_of_another_size),
+        cmocka_unit_test(what_is_reserved_is_had_beside_idle_memory_of_other_sizes),
+        cmocka_unit_test(nothing_is_refused_that_a_trim_would_make_room_for),
     };
     return RUN_GROUP(tests);
 }
