@@ -121,6 +121,23 @@ static securemem_arena *key_arena(unsigned class)
     return settle(place, arena);
 }
 
+/*
+ * Where shielded keys are derived to. No child gets it: there, its thread is not, and nobody
+ * would free it.
+ */
+static securemem_arena *derived_arena(void)
+{
+    return key_arena(SECUREMEM_SEAL_SHIELDED);
+}
+
+/* A page for that stays, whichever thread needs it: at a full limit there is no other. */
+static int reserve_derived(void)
+{
+    securemem_arena *arena = derived_arena();
+    return arena == NULL ? -errno
+                         : securemem_arena_reserve(arena, smem_kernel_page_size());
+}
+
 static void prepare(struct prepared *out)
 {
     smem_aead()->prepare(&out->key, out->raw);
@@ -143,6 +160,12 @@ static struct smem_sealing_material *draw(unsigned class, securemem_arena *arena
     if (material == NULL)
         return NULL;
     if ((class & SECUREMEM_SEAL_SHIELDED) != 0) {
+        int result = reserve_derived();
+        if (result != 0) {
+            securemem_free(material);
+            errno = -result;
+            return NULL;
+        }
         smem_random_fill(material->prekey, PREKEY_BYTES);
         smem_aead_forget();
     } else {
@@ -282,9 +305,8 @@ int smem_key_open(const struct smem_sealing_key *key, struct smem_opened_key *ou
         out->before = smem_rights_open(key->rights);
         return 0;
     }
-    /* No child gets it: there, its thread is not, and nobody would free it. */
     int saved_errno = errno;
-    securemem_arena *arena = key_arena(SECUREMEM_SEAL_SHIELDED);
+    securemem_arena *arena = derived_arena();
     struct prepared *derived =
         arena == NULL ? NULL
                       : securemem_arena_alloc_aligned(arena, sizeof *derived,

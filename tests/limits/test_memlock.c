@@ -5,6 +5,8 @@
 #include <securemem.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "limits/many.h"
 #include "support/need.h"
@@ -325,6 +327,49 @@ static int seal_at_a_full_limit(void *argument)
     return 0;
 }
 
+static const unsigned char shielded[SIZE] = "what one thread has sealed";
+
+/* 1 where this thread can open it and seal it again. */
+static void *open_and_seal(void *sealed)
+{
+    static char can;
+    unsigned char opened[SIZE];
+    bool opens = securemem_unseal_into(sealed, opened, SIZE) == 0 &&
+                 memcmp(opened, shielded, SIZE) == 0;
+    securemem_sealed *again = securemem_seal(shielded, SIZE, SECUREMEM_SEAL_SHIELDED);
+    securemem_sealed_free(again);
+    return opens && again != NULL ? &can : NULL;
+}
+
+/* With all protection keys taken: behind one of them threads cache nothing. */
+static int unseal_at_a_full_limit(void *unused)
+{
+    (void)unused;
+    void *result;
+    pthread_t thread;
+    if (!child_become_ordinary(32 * view_page_size()))
+        return SKIP_EXIT;
+    while (syscall(SYS_pkey_alloc, 0, 0) >= 0)
+        continue;
+    securemem_sealed *sealed = securemem_seal(shielded, SIZE, SECUREMEM_SEAL_SHIELDED);
+    NEED(sealed != NULL && open_and_seal(sealed) != NULL);
+    securemem_arena *arena = securemem_arena_create(NULL);
+    NEED(arena != NULL && alloc_until_refused(arena, MOST) > 0 && errno == ENOMEM);
+    NEED(pthread_create(&thread, NULL, open_and_seal, sealed) == 0);
+    NEED(pthread_join(thread, &result) == 0 && result != NULL);
+    NEED(securemem_sealed_rotate() == -ENOMEM); /* which takes nothing away */
+    NEED(securemem_arena_alloc(arena, SIZE) == NULL);
+    NEED(open_and_seal(sealed) != NULL);
+    return 0;
+}
+
+static void what_is_shielded_is_opened_at_a_full_limit_by_any_thread(void **state)
+{
+    (void)state;
+    if (child_skips(unseal_at_a_full_limit, NULL))
+        SKIP("this process may not lower its limit or leave root");
+}
+
 static void sealing_at_a_full_limit_names_what_it_needs(void **state)
 {
     (void)state;
@@ -344,6 +389,7 @@ int main(void)
         cmocka_unit_test(a_preferred_lock_is_tried_again_where_there_is_room),
         cmocka_unit_test(under_mlockall_secrets_have_guards_that_are_not_charged),
         cmocka_unit_test(sealing_at_a_full_limit_names_what_it_needs),
+        cmocka_unit_test(what_is_shielded_is_opened_at_a_full_limit_by_any_thread),
         cmocka_unit_test(after_mlockall_an_arena_goes_on_to_have_guards),
         cmocka_unit_test(under_mlockall_and_a_limit_secrets_have_guards),
     };
