@@ -4,6 +4,8 @@
 #include <sys/resource.h>
 
 #include "unit/unit.h"
+#include <signal.h>
+#include <sys/time.h>
 
 static void equal_says_both_ways_what_is_equal(void **state)
 {
@@ -153,6 +155,69 @@ static void wipe_all_works_without_a_free_descriptor(void **state)
     securemem_free(secret);
 }
 
+#define PLACES 64
+#define FILLED 2000 /* bytes of each, two to a page */
+
+/* Places of packed secrets, and how often one was found filled behind a wipe. */
+static char *places[PLACES];
+static size_t place_count;
+static volatile sig_atomic_t wipes, filled;
+
+static void note_place(char *secret)
+{
+    for (size_t i = 0; i < place_count; i++)
+        if (places[i] == secret)
+            return;
+    if (place_count < PLACES)
+        places[place_count++] = secret;
+}
+
+static void wipe_and_look(int signal)
+{
+    (void)signal;
+    int before = errno;
+    (void)securemem_wipe_all();
+    for (size_t i = 0; i < place_count; i++)
+        if (memchr(places[i], 0xab, FILLED) != NULL)
+            filled++;
+    wipes++;
+    errno = before;
+}
+
+static void fill_one(securemem_arena *arena)
+{
+    char *secret = securemem_arena_alloc(arena, FILLED);
+    assert_non_null(secret);
+    memset(secret, 0xab, FILLED);
+    __asm__ volatile("" : : "r"(secret) : "memory");
+    securemem_free(secret);
+}
+
+/* A signal comes wherever it may: also between a secret's end and its wipe. */
+static void what_is_just_being_freed_is_wiped_too(void **state)
+{
+    (void)state;
+    const struct itimerval often = {{0, 100}, {0, 100}}, never = {{0, 0}, {0, 0}};
+    securemem_arena *arena = arena_of(
+        (securemem_arena_options){.placement = SECUREMEM_PACKED, .idle = SIZE_MAX});
+    for (size_t i = 0; i < PLACES; i++) {
+        char *secret = securemem_arena_alloc(arena, FILLED);
+        assert_non_null(secret);
+        note_place(secret);
+        securemem_free(secret);
+    }
+    assert_true(signal(SIGALRM, wipe_and_look) != SIG_ERR);
+    assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
+    sig_atomic_t enough = (sig_atomic_t)paced(1000);
+    for (size_t i = 0; i < 1000000 && wipes < enough; i++)
+        fill_one(arena);
+    assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
+    assert_true(signal(SIGALRM, SIG_DFL) != SIG_ERR);
+    assert_true(wipes > 0);
+    assert_int_equal(filled, 0);
+    securemem_arena_destroy(arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +227,7 @@ int main(void)
         cmocka_unit_test(wipe_all_leaves_zeros_access_and_canaries_in_place),
         cmocka_unit_test(wipe_all_reaches_secrets_with_open_scopes),
         cmocka_unit_test(wipe_all_works_without_a_free_descriptor),
+        cmocka_unit_test(what_is_just_being_freed_is_wiped_too),
     };
     return RUN_GROUP(tests);
 }
