@@ -12,6 +12,7 @@
 #include "faults/agent/remains.h"
 #include "faults/agent/turns.h"
 
+#define START_TIME 3000 /* milliseconds, until a program runs on a busy machine */
 #define PASSPHRASE "open sesame"
 #define LARGE      ((size_t)40 << 10)
 #define HALF       7U
@@ -133,7 +134,8 @@ void script_confirm(void)
     (void)turns_pass();
     /* Until it has executed it holds what this process does, also the end of the connection. */
     struct stat silent = {.st_size = 1};
-    for (unsigned i = 0; i < 500 && !faults->hit && silent.st_size > 0; i++) {
+    for (unsigned i = 0; i < START_TIME && turns_has_program() && silent.st_size > 0;
+         i++) {
         usleep(1000);
         (void)stat(getenv("SILENT"), &silent);
     }

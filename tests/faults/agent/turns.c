@@ -79,8 +79,7 @@ bool turns_wait(void)
     return waited;
 }
 
-/* Which has not ended, or was not asked how. */
-static bool has_program(void)
+bool turns_has_program(void)
 {
     siginfo_t how;
     return waitid(P_ALL, 0, &how, WEXITED | WNOHANG | WNOWAIT) == 0;
@@ -113,7 +112,8 @@ int __wrap_epoll_wait(int fd, struct epoll_event *events, int most, int timeout)
             milliseconds += (uint64_t)timeout;
             return 0;
         }
-        ready = has_program() ? __real_epoll_wait(fd, events, most, PROGRAM_TIME) : 0;
+        ready =
+            turns_has_program() ? __real_epoll_wait(fd, events, most, PROGRAM_TIME) : 0;
         if (ready > 0)
             return ready;
         waited = false;

@@ -16,6 +16,9 @@ void turns_plan(void (*client)(void), bool has_companion);
 /* The client's: the agent works until it waits, or seems never to. False: never. */
 bool turns_pass(void);
 
+/* Whether it has one, which has not ended, or was not asked how. */
+bool turns_has_program(void);
+
 /* The client's: what the agent waits for comes, which is a time or a program's end. False:
  * it waits for nothing. */
 bool turns_wait(void);
