@@ -52,7 +52,7 @@ struct securemem_arena {
     size_t idle_page_bytes; /* of these, slots of a page: what may be reserved */
     size_t ready_bytes;     /* committed with others, and not yet handed out */
     size_t lent_bytes;      /* of options.idle, to caches of threads and the depot */
-    size_t reserved_bytes;  /* idle bytes that stay */
+    size_t reserved_bytes;  /* of idle_page_bytes, what stays */
     struct smem_depot_slot *depot; /* see depot.h; NULL: it never had one */
     uint32_t depot_count;
 };
