@@ -25,8 +25,8 @@
  * or exchanged for another, is refused. Nonces are counted, never repeated under a key,
  * and no two processes seal with the same key: a forked child draws its own.
  *
- * Sealing costs what the cipher costs: for a small secret a fifth to a fifteenth of a pair
- * of mprotect(2) in a process of one thread, and a fourteenth or less with a second one
+ * Sealing costs what the cipher costs: for a small secret two fifths to a fifteenth of
+ * a pair of mprotect(2) in a process of one thread, a fifth to a fourteenth with a second one
  * running. What it stops is the reader of memory who does not see the sealing key: a
  * swapped or dumped heap, an over-read of neighbours. Code that runs inside of the process
  * can open what the process can open.
