@@ -36,6 +36,7 @@ static void remember_run(struct smem_thread *thread, struct smem_cache *cache,
         .start = (uintptr_t)region->base + region->lead_bytes,
         .length = region->capacity * region->page,
         .words = smem_run_words(region),
+        .classes = smem_run_classes(region),
     };
     thread->last = cache;
 }
@@ -65,7 +66,7 @@ bool smem_cache_free_elsewhere(const securemem_arena *arena, void *secret)
     if (!smem_packed_find(region, secret, &packed, &class))
         return false; /* also a guard, which the run has no page for */
     remember_run(thread, cache, region);
-    return smem_cache_free_packed(cache, packed);
+    return smem_cache_free_packed(cache, packed, class);
 }
 
 /* With the stripe held: gives back all but the last keep secrets of the class. */
@@ -184,11 +185,12 @@ static void lend(securemem_arena *arena, struct smem_cache *cache)
 
 static void prepare_bins(struct smem_cache *cache)
 {
+    cache->freed = cache->bins;
     for (unsigned i = 0; i < SMEM_SIZE_CLASSES; i++) {
         struct smem_bin *bin = &cache->bins[i];
+        bin->class = i;
         bin->stride = smem_size_classes[i].stride;
         bin->most = smem_class_kept(i);
-        bin->live = smem_word_live(SMEM_WORD_LIVE, 0, 0, i);
     }
 }
 

@@ -69,6 +69,7 @@ struct smem_cache_row {
 struct smem_cache_run {
     uintptr_t start, length; /* of its pages */
     smem_word *words;
+    const smem_class *classes;
 };
 
 /*
@@ -78,8 +79,7 @@ struct smem_cache_run {
  */
 struct smem_bin {
     uint32_t count;
-    uint32_t most, stride; /* of the class */
-    uint32_t live;         /* the word of one, but for its size */
+    uint32_t class, most, stride; /* most: that are kept */
     char *secrets[SMEM_KEPT_MOST];
     smem_word *words[SMEM_KEPT_MOST];
 };
@@ -98,6 +98,7 @@ struct smem_cache {
     size_t packed_below; /* the size that is too large to be packed; 0: all are guarded */
     size_t canary;       /* bytes of it behind a packed secret */
     struct smem_cache_run run; /* where the last secret was; no length: not known */
+    struct smem_bin *freed;    /* that of the class of the last packed one; never NULL */
     struct smem_cache_row rows[SMEM_CACHE_ROWS]; /* the same of guarded ones */
     struct smem_bin bins[SMEM_SIZE_CLASSES];
     struct smem_guarded_bin guarded;
@@ -175,7 +176,7 @@ SMEM_FAST bool smem_cache_alloc_packed(struct smem_cache *cache, size_t size,
     bin->count = --count;
     bin->secrets[chosen] = bin->secrets[count];
     bin->words[chosen] = bin->words[count];
-    smem_packed_begin(packed, size, bin->stride, bin->live | (uint32_t)size,
+    smem_packed_begin(packed, size, bin->stride, smem_word_live(SMEM_WORD_LIVE, size, 0),
                       cache->canary != 0);
     *out = packed.secret;
     return true;
@@ -198,12 +199,28 @@ SMEM_FAST bool smem_cache_find(const securemem_arena *arena, const void *secret,
     return here && smem_cache_is_current(cache);
 }
 
-/* Frees a packed secret into the cache. False, with nothing changed, if not all is well. */
-SMEM_FAST bool smem_cache_free_packed(struct smem_cache *cache, struct smem_packed packed)
+/*
+ * The bin of the class of what is freed, most often that of the one before: a processor goes
+ * on with it, and with the lines of the secret, before it has the page's class. That is read
+ * rather than a class in the word, which is seldom in the processor's cache.
+ */
+SMEM_FAST struct smem_bin *smem_cache_bin_freed(struct smem_cache *cache, unsigned class)
+{
+    struct smem_bin *bin = cache->freed;
+    if (bin->class != class)
+        cache->freed = bin = smem_cache_bin(cache, class);
+    return bin;
+}
+
+/*
+ * Frees a packed secret, on a page of the class, into the cache. False, with nothing changed,
+ * if not all is well.
+ */
+SMEM_FAST bool smem_cache_free_packed(struct smem_cache *cache, struct smem_packed packed,
+                                      unsigned class)
 {
     uint32_t word = atomic_load_explicit(packed.word, memory_order_relaxed);
-    unsigned class = smem_word_class(word);
-    struct smem_bin *bin = smem_cache_bin(cache, class);
+    struct smem_bin *bin = smem_cache_bin_freed(cache, class);
     uint32_t count = bin->count, stride = bin->stride;
     if (!smem_word_is_native(word) || count >= bin->most ||
         !smem_packed_end(packed, smem_word_size(word), stride, cache->canary != 0))
@@ -213,12 +230,15 @@ SMEM_FAST bool smem_cache_free_packed(struct smem_cache *cache, struct smem_pack
     return true;
 }
 
-/* A secret of the run that the cache knows. */
-static inline struct smem_packed smem_cache_packed(const struct smem_cache *cache,
-                                                   void *secret)
+/* The same of a secret of the run that the cache knows. */
+SMEM_FAST bool smem_cache_free_here(struct smem_cache *cache, void *secret)
 {
-    uintptr_t offset = (uintptr_t)secret - cache->run.start;
-    return (struct smem_packed){secret, cache->run.words + (offset >> SMEM_UNIT_LOG2)};
+    const struct smem_cache_run *run = &cache->run;
+    uintptr_t offset = (uintptr_t)secret - run->start;
+    struct smem_packed packed = {secret, run->words + (offset >> SMEM_UNIT_LOG2)};
+    unsigned class = atomic_load_explicit(run->classes + (offset >> cache->page_log2),
+                                          memory_order_relaxed);
+    return smem_cache_free_packed(cache, packed, class);
 }
 
 /*

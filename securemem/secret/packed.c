@@ -51,7 +51,8 @@ static int begin_page(securemem_arena *arena,
     page->slot = slot;
     page->free = (uint16_t)count;
     smem_page_is_new(page);
-    atomic_store_explicit(&page->class, (uint8_t) class, memory_order_relaxed);
+    atomic_store_explicit(smem_run_classes(region) + slot, (uint8_t) class,
+                          memory_order_relaxed);
     for (unsigned i = 0; i < region->page / SMEM_UNIT / 64; i++) {
         unsigned left = count > i * 64 ? count - i * 64 : 0;
         page->bits[i] = left >= 64 ? UINT64_MAX : ((uint64_t)1 << left) - 1;
@@ -187,7 +188,7 @@ static void inherit_one(void *context, struct smem_packed packed, uint32_t word,
         if (inheriting->zeroed && inheriting->canary)
             smem_packed_mark(packed.secret, smem_word_size(word), stride);
         word = smem_word_live(SMEM_WORD_INHERITED, smem_word_size(word),
-                              smem_word_align_log2(word), class);
+                              smem_word_align_log2(word));
         atomic_store_explicit(packed.word, word, memory_order_relaxed);
     } else if (smem_word_state(word) == SMEM_WORD_CACHED) {
         smem_clear(packed.secret, stride); /* its thread may have been about to */

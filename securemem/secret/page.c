@@ -35,8 +35,7 @@ bool smem_packed_was_wiped(const struct smem_page *page, const char *secret, siz
 bool smem_packed_resize(const struct smem_page *page, struct smem_packed packed,
                         size_t size, bool canary)
 {
-    unsigned class = smem_page_class(page);
-    size_t stride = smem_size_classes[class].stride;
+    size_t stride = smem_size_classes[smem_page_class(page)].stride;
     uint32_t word = atomic_load_explicit(packed.word, memory_order_relaxed);
     size_t old_size = smem_word_size(word), kept = old_size < size ? old_size : size;
     bool intact = !canary || smem_packed_intact(packed.secret, old_size, stride) ||
@@ -45,7 +44,7 @@ bool smem_packed_resize(const struct smem_page *page, struct smem_packed packed,
     __asm__ volatile("" : : "r"(packed.secret) : "memory");
     if (canary)
         smem_packed_mark(packed.secret, size, stride);
-    word = smem_word_live(smem_word_state(word), size, smem_word_align_log2(word), class);
+    word = smem_word_live(smem_word_state(word), size, smem_word_align_log2(word));
     atomic_store_explicit(packed.word, word, memory_order_relaxed);
     return intact;
 }
@@ -55,8 +54,7 @@ void smem_page_each(const struct smem_region *region, uint32_t slot,
                                   size_t stride),
                     void *context)
 {
-    struct smem_page *page = smem_page_of(region, slot);
-    unsigned class = smem_page_class(page);
+    unsigned class = smem_packed_class(region, slot);
     if (class == 0)
         return; /* on its way to its first class, in another thread */
     size_t stride = smem_size_classes[class].stride;
@@ -160,6 +158,7 @@ void smem_packed_clear_extra(const struct smem_region *region)
     size_t words = region->used * smem_page_word_count(region->page);
     memset(region->extra, 0, region->used * smem_page_bytes(region->page));
     memset(smem_run_words(region), 0, words * sizeof(smem_word));
+    memset(smem_run_classes(region), 0, region->used * sizeof(smem_class));
 }
 
 void smem_packed_secrets(struct smem_region *region, uint32_t slot,

@@ -7,12 +7,13 @@
  *
  * The bookkeeping of a run lies in its extra bytes:
  *
- *      struct smem_page, free bits | of the next page | ... | words of all pages |
+ *      struct smem_page, free bits | of the next page | ... | words | classes |
  *
  * There is a word for every 16 bytes, so that a pointer leads to it without a look at the
  * page; those where no secret begins stay 0. A word says whether its secret is free,
- * cached by a thread, or live, and then its class and size. Secrets are handed to threads
- * 32 at a time, side by side, and their words, and they themselves, by whole cache lines.
+ * cached by a thread, or live, and then its size and alignment. Secrets are handed to
+ * threads 32 at a time, side by side, and their words, and they themselves, by whole cache
+ * lines.
  *
  *      free  -- a thread's cache is filled -->  cached  -- alloc -->  live
  *      free  <-- a cache is emptied --          cached  <-- free --   live
@@ -32,6 +33,9 @@
 
 typedef _Atomic uint32_t smem_word;
 
+/* Of the secrets on a page, the last ones if it has none; 0 where it never had any. */
+typedef _Atomic uint8_t smem_class;
+
 enum smem_word_state {
     SMEM_WORD_FREE = 0,
     SMEM_WORD_CACHED,
@@ -39,28 +43,24 @@ enum smem_word_state {
     SMEM_WORD_INHERITED /* live, and older than the process */
 };
 
-/* From the lowest bit: size, class, alignment, state. */
+/* From the lowest bit: size, alignment, state. */
 #define SMEM_WORD_SIZE_BITS   11U
-#define SMEM_WORD_CLASS_BITS  5U
 #define SMEM_WORD_ALIGN_BITS  3U
-#define SMEM_WORD_ALIGN_SHIFT (SMEM_WORD_SIZE_BITS + SMEM_WORD_CLASS_BITS)
-#define SMEM_WORD_STATE_SHIFT (SMEM_WORD_ALIGN_SHIFT + SMEM_WORD_ALIGN_BITS)
-
-_Static_assert(SMEM_SIZE_CLASSES <= 1U << SMEM_WORD_CLASS_BITS, "a class fits");
+#define SMEM_WORD_STATE_SHIFT (SMEM_WORD_SIZE_BITS + SMEM_WORD_ALIGN_BITS)
 
 static inline uint32_t smem_word_live(enum smem_word_state state, size_t size,
-                                      unsigned align_log2, unsigned class)
+                                      unsigned align_log2)
 {
     unsigned align =
         align_log2 < SMEM_UNIT_LOG2 ? 0 : align_log2 - (unsigned)SMEM_UNIT_LOG2;
-    return (uint32_t)state << SMEM_WORD_STATE_SHIFT | align << SMEM_WORD_ALIGN_SHIFT |
-           class << SMEM_WORD_SIZE_BITS | (uint32_t)size;
+    return (uint32_t)state << SMEM_WORD_STATE_SHIFT | align << SMEM_WORD_SIZE_BITS |
+           (uint32_t)size;
 }
 
 /* Of a secret that is not live. */
 static inline uint32_t smem_word_of(enum smem_word_state state)
 {
-    return smem_word_live(state, 0, 0, 0);
+    return smem_word_live(state, 0, 0);
 }
 
 static inline enum smem_word_state smem_word_state(uint32_t word)
@@ -73,15 +73,10 @@ static inline size_t smem_word_size(uint32_t word)
     return word & ((1U << SMEM_WORD_SIZE_BITS) - 1);
 }
 
-static inline unsigned smem_word_class(uint32_t word)
-{
-    return word >> SMEM_WORD_SIZE_BITS & ((1U << SMEM_WORD_CLASS_BITS) - 1);
-}
-
 static inline unsigned smem_word_align_log2(uint32_t word)
 {
     return SMEM_UNIT_LOG2 +
-           (word >> SMEM_WORD_ALIGN_SHIFT & ((1U << SMEM_WORD_ALIGN_BITS) - 1));
+           (word >> SMEM_WORD_SIZE_BITS & ((1U << SMEM_WORD_ALIGN_BITS) - 1));
 }
 
 static inline bool smem_word_is_live(uint32_t word)
@@ -101,8 +96,7 @@ struct smem_page {
     struct smem_region *region;
     uint32_t slot; /* of the region */
     uint16_t free;
-    _Atomic uint8_t class; /* of the secrets on it, the last ones if it has none */
-    unsigned wipes;        /* smem_wipe_count() when it became one of its class */
+    unsigned wipes; /* smem_wipe_count() when it became one of its class */
     uint64_t bits[];
 };
 
@@ -140,7 +134,8 @@ static inline size_t smem_page_word_count(size_t page)
 
 static inline size_t smem_packed_extra(size_t page)
 {
-    return smem_page_bytes(page) + smem_page_word_count(page) * sizeof(smem_word);
+    return smem_page_bytes(page) + smem_page_word_count(page) * sizeof(smem_word) +
+           sizeof(smem_class);
 }
 
 static inline struct smem_page *smem_page_of(const struct smem_region *region,
@@ -157,6 +152,13 @@ static inline smem_word *smem_run_words(const struct smem_region *region)
                                  region->capacity * smem_page_bytes(region->page));
 }
 
+/* The classes of all pages of a run: side by side, for whoever frees a secret. */
+static inline smem_class *smem_run_classes(const struct smem_region *region)
+{
+    size_t before = smem_packed_extra(region->page) - sizeof(smem_class);
+    return (smem_class *)(void *)(region->extra + region->capacity * before);
+}
+
 /* The word of what begins at an address on the pages of a run. */
 static inline smem_word *smem_word_at(const struct smem_region *region,
                                       const char *address)
@@ -165,14 +167,14 @@ static inline smem_word *smem_word_at(const struct smem_region *region,
     return smem_run_words(region) + (offset >> SMEM_UNIT_LOG2);
 }
 
-static inline unsigned smem_page_class(const struct smem_page *page)
-{
-    return atomic_load_explicit(&page->class, memory_order_relaxed);
-}
-
 static inline unsigned smem_packed_class(const struct smem_region *region, size_t slot)
 {
-    return smem_page_class(smem_page_of(region, slot));
+    return atomic_load_explicit(smem_run_classes(region) + slot, memory_order_relaxed);
+}
+
+static inline unsigned smem_page_class(const struct smem_page *page)
+{
+    return smem_packed_class(page->region, page->slot);
 }
 
 /* How many secrets of a class a page of the region has. */

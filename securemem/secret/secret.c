@@ -61,7 +61,7 @@ static int make_packed(securemem_arena *arena, size_t size, unsigned align_log2,
         return result;
     }
     smem_packed_begin(packed, size, smem_size_classes[class].stride,
-                      smem_word_live(SMEM_WORD_LIVE, size, align_log2, class), canary);
+                      smem_word_live(SMEM_WORD_LIVE, size, align_log2), canary);
     *out = (struct smem_place){.region = region, .slot = slot, .packed = packed};
     return shut(out);
 }
@@ -349,7 +349,7 @@ __attribute__((noinline)) static void free_any(const securemem_arena *arena, voi
 
 SMEM_FAST void free_packed(struct smem_cache *cache, void *secret)
 {
-    if (!smem_cache_free_packed(cache, smem_cache_packed(cache, secret)))
+    if (!smem_cache_free_here(cache, secret))
         release_quietly(NULL, secret);
 }
 
