@@ -233,8 +233,8 @@ int smem_cache_take(securemem_arena *arena, unsigned class, struct smem_packed *
             return taken;
         bin->count = (uint32_t)taken;
     }
-    uint32_t last = --bin->count;
-    *out = (struct smem_packed){bin->secrets[last], bin->words[last]};
+    uint32_t chosen = smem_random_below(&cache->random, bin->count);
+    *out = smem_bin_take(bin, bin->count, chosen);
     return 0;
 }
 

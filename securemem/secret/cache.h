@@ -139,6 +139,17 @@ static inline struct smem_cache *smem_cache_current(const struct smem_thread *th
                : NULL;
 }
 
+/* The chosen one of so many. */
+SMEM_FAST struct smem_packed smem_bin_take(struct smem_bin *bin, uint32_t count,
+                                           uint32_t chosen)
+{
+    struct smem_packed packed = {bin->secrets[chosen], bin->words[chosen]};
+    bin->count = --count;
+    bin->secrets[chosen] = bin->secrets[count];
+    bin->words[chosen] = bin->words[count];
+    return packed;
+}
+
 static inline void smem_bin_put(struct smem_bin *bin, uint32_t count,
                                 struct smem_packed packed)
 {
@@ -172,10 +183,7 @@ SMEM_FAST bool smem_cache_alloc_packed(struct smem_cache *cache, size_t size,
     if (align_log2 > SMEM_UNIT_LOG2 || count == 0)
         return false;
     uint32_t chosen = count - 1 - smem_random_recent(&cache->random, count);
-    struct smem_packed packed = {bin->secrets[chosen], bin->words[chosen]};
-    bin->count = --count;
-    bin->secrets[chosen] = bin->secrets[count];
-    bin->words[chosen] = bin->words[count];
+    struct smem_packed packed = smem_bin_take(bin, count, chosen);
     smem_packed_begin(packed, size, bin->stride, smem_word_live(SMEM_WORD_LIVE, size, 0),
                       cache->canary != 0);
     *out = packed.secret;

@@ -79,13 +79,25 @@ static unsigned choose_group(uint64_t *random, const struct smem_page *page,
     return group;
 }
 
-static unsigned take_group(struct smem_page *page, unsigned group, char **secrets,
+/* All, or so many side by side, from any of them on. */
+static uint32_t choose_bits(uint64_t *random, uint32_t bits, unsigned count)
+{
+    unsigned there = (unsigned)__builtin_popcount(bits);
+    unsigned skipped = there > count ? smem_random_below(random, there - count + 1) : 0;
+    for (; skipped > 0; skipped--)
+        bits &= bits - 1;
+    return bits;
+}
+
+static unsigned take_group(uint64_t *random, struct smem_page *page, char **secrets,
                            smem_word **words, unsigned count)
 {
-    size_t stride = smem_size_classes[smem_page_class(page)].stride;
+    unsigned class = smem_page_class(page);
+    unsigned group = choose_group(random, page, smem_page_secrets(page->region, class));
+    size_t stride = smem_size_classes[class].stride;
     char *data = smem_slot_data(page->region, page->slot);
     smem_word *first = smem_word_at(page->region, data);
-    uint32_t bits = group_bits(page, group), left = bits;
+    uint32_t bits = choose_bits(random, group_bits(page, group), count), left = bits;
     unsigned taken = 0;
     for (; left != 0 && taken < count; left &= left - 1, taken++) {
         size_t at = (group * GROUP + (unsigned)__builtin_ctz(left)) * stride;
@@ -120,9 +132,7 @@ int smem_packed_take(securemem_arena *arena, unsigned class, char **secrets,
     } else if (is_rest(page, count)) {
         (void)begin_page(arena, smem_arena_take_idle_run, class, &page);
     }
-    unsigned group =
-        choose_group(&arena->random, page, smem_page_secrets(page->region, class));
-    unsigned taken = take_group(page, group, secrets, words, count);
+    unsigned taken = take_group(&arena->random, page, secrets, words, count);
     if (page->free == 0)
         unlist(page);
     return (int)taken;

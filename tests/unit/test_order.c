@@ -139,10 +139,38 @@ static void no_arena_repeats_what_was_seen_in_another(void **state)
     }
 }
 
+#define FIRST_SIZE 256 /* bytes, 15 to a page of 4 KiB with their canaries */
+#define CANARY     16  /* what is behind each */
+#define OFTEN      64  /* for each place */
+
+/* Where the first secrets of arenas lie: of a thread's cache, and of arenas that have none. */
+static void the_first_of_an_arena_may_be_anywhere_on_its_page(void **state)
+{
+    (void)state;
+    size_t places = view_page_size() / (FIRST_SIZE + CANARY);
+    for (int door = 0; door <= 1; door++) {
+        size_t seen[64 * 1024 / FIRST_SIZE] = {0}, different = 0;
+        for (size_t i = 0; i < OFTEN * places; i++) {
+            securemem_arena *arena = arena_of((securemem_arena_options){
+                .placement = SECUREMEM_PACKED,
+                .protection_key = door == 1 ? SECUREMEM_PREFERRED : SECUREMEM_OFF});
+            uintptr_t first = (uintptr_t)securemem_arena_alloc(arena, FIRST_SIZE);
+            assert_true(first != 0);
+            size_t place = first % view_page_size() / (FIRST_SIZE + CANARY);
+            different += seen[place]++ == 0;
+            securemem_arena_destroy(arena);
+        }
+        assert_int_equal(different, places);
+        for (size_t i = 0; i < places; i++)
+            assert_in_range(seen[i], 1, 3 * OFTEN);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_of_those_that_may_be_next_is_it_as_often),
+        cmocka_unit_test(the_first_of_an_arena_may_be_anywhere_on_its_page),
         cmocka_unit_test(no_arena_repeats_what_was_seen_in_another),
     };
     return RUN_GROUP(tests);
