@@ -85,13 +85,11 @@ static void print_threads(const struct report *report)
         const struct sample *first = &report->samples[p][0];
         printf("%-34s", peers[p].name);
         for (int pattern = ONCE; pattern < PATTERNS; pattern++) {
-            const double *one =
-                pattern == PASSED ? &first->passed : &first->one[pattern][1];
-            double ratio = median(report, one, &first->two[pattern]);
+            double ratio = median(report, &first->two[pattern], NULL);
             if (ratio <= 0)
                 printf("%12s", "-");
             else
-                printf("%12.2f", pattern == PASSED ? ratio : 2 * ratio);
+                printf("%12.2f", ratio);
         }
         printf("%9.0f ns%12.1f\n", median(report, &first->trip, NULL),
                median(report, &first->tail, NULL));

@@ -12,8 +12,7 @@
 struct sample {
     bool there;
     double one[2][REPORT_SIZES]; /* ONCE and LIVE, one thread */
-    double passed;               /* at 32 bytes, one thread */
-    double two[PATTERNS];        /* at 32 bytes, two threads */
+    double two[PATTERNS];        /* throughput of two threads at 32 bytes, times one's */
     double trip;                 /* of a cache line, between them */
     double tail;
 };
