@@ -3,6 +3,8 @@
  * Which of the places that a thread freed is the next: none that an observer of some could
  * name, as often as all others, and in no two arenas in the same order.
  */
+#include <stdlib.h>
+
 #include "unit/unit.h"
 
 #define MOST  64
@@ -139,30 +141,36 @@ static void no_arena_repeats_what_was_seen_in_another(void **state)
     }
 }
 
-#define FIRST_SIZE 256 /* bytes, 15 to a page of 4 KiB with their canaries */
-#define CANARY     16  /* what is behind each */
-#define OFTEN      64  /* for each place */
+#define CANARY 16 /* bytes behind each of sizes that are multiples of 16 */
+#define OFTEN  64 /* for each place */
 
-/* Where the first secrets of arenas lie: of a thread's cache, and of arenas that have none. */
+static void expect_first_anywhere(size_t size, securemem_policy door)
+{
+    size_t places = view_page_size() / (size + CANARY), different = 0;
+    size_t *seen = calloc(places, sizeof *seen);
+    assert_non_null(seen);
+    for (size_t i = 0; i < OFTEN * places; i++) {
+        securemem_arena *arena = arena_of((securemem_arena_options){
+            .placement = SECUREMEM_PACKED, .protection_key = door});
+        uintptr_t first = (uintptr_t)securemem_arena_alloc(arena, size);
+        assert_true(first != 0);
+        different += seen[first % view_page_size() / (size + CANARY)]++ == 0;
+        securemem_arena_destroy(arena);
+    }
+    assert_int_equal(different, places);
+    for (size_t i = 0; i < places; i++)
+        assert_in_range(seen[i], 1, 3 * OFTEN);
+    free(seen);
+}
+
+/* Of a thread's cache, and of an arena that has none; of one batch to a page, and of more. */
 static void the_first_of_an_arena_may_be_anywhere_on_its_page(void **state)
 {
     (void)state;
-    size_t places = view_page_size() / (FIRST_SIZE + CANARY);
-    for (int door = 0; door <= 1; door++) {
-        size_t seen[64 * 1024 / FIRST_SIZE] = {0}, different = 0;
-        for (size_t i = 0; i < OFTEN * places; i++) {
-            securemem_arena *arena = arena_of((securemem_arena_options){
-                .placement = SECUREMEM_PACKED,
-                .protection_key = door == 1 ? SECUREMEM_PREFERRED : SECUREMEM_OFF});
-            uintptr_t first = (uintptr_t)securemem_arena_alloc(arena, FIRST_SIZE);
-            assert_true(first != 0);
-            size_t place = first % view_page_size() / (FIRST_SIZE + CANARY);
-            different += seen[place]++ == 0;
-            securemem_arena_destroy(arena);
-        }
-        assert_int_equal(different, places);
-        for (size_t i = 0; i < places; i++)
-            assert_in_range(seen[i], 1, 3 * OFTEN);
+    static const size_t sizes[] = {32, 256};
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        expect_first_anywhere(sizes[i], SECUREMEM_OFF);
+        expect_first_anywhere(sizes[i], SECUREMEM_PREFERRED);
     }
 }
 

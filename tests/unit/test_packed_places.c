@@ -290,18 +290,33 @@ static void an_alignment_lasts(void **state)
 }
 
 /* In 50 new arenas the first one would else lie in the first of a page's groups. */
-static void the_first_secret_may_lie_anywhere_on_its_page(void **state)
+/* The classes of the last one freed and of the next one differ, in both directions. */
+static void of_many_sizes_each_is_wiped_as_a_whole(void **state)
 {
     (void)state;
-    bool beyond = false;
-    for (int i = 0; i < 50; i++) {
-        securemem_arena *arena = arena_of((securemem_arena_options){PACKED});
-        const char *secret = securemem_arena_alloc(arena, 32);
-        assert_non_null(secret);
-        beyond = beyond || secret - page_of(secret) >= 32 * 48;
+    static const size_t sizes[] = {16, 1500, 100, 700, 32, 1000, 256};
+    enum { OF_EACH = 3, ALL = OF_EACH * COUNT(sizes) };
+    static const securemem_policy canaries[] = {SECUREMEM_DEFAULT, SECUREMEM_OFF};
+    for (size_t c = 0; c < COUNT(canaries); c++) {
+        securemem_arena *arena = arena_of(
+            (securemem_arena_options){PACKED, .canaries = canaries[c], .idle = SIZE_MAX});
+        for (int round = 0; round < 4; round++) { /* the first makes the cache */
+            unsigned char *secrets[ALL];
+            for (size_t i = 0; i < ALL; i++) {
+                secrets[i] = securemem_arena_alloc(arena, sizes[i % COUNT(sizes)]);
+                assert_non_null(secrets[i]);
+                memset(secrets[i], (int)i + 1, sizes[i % COUNT(sizes)]);
+            }
+            for (size_t i = 0; i < ALL; i++)
+                assert_true(all_bytes_are(secrets[i], sizes[i % COUNT(sizes)],
+                                          (unsigned char)(i + 1)));
+            for (size_t i = 0; i < ALL; i++) {
+                assert_int_equal(free_tells(secrets[i]), 0);
+                assert_true(all_bytes_are(secrets[i], sizes[i % COUNT(sizes)], 0));
+            }
+        }
         securemem_arena_destroy(arena);
     }
-    assert_true(beyond);
 }
 
 int main(void)
@@ -316,7 +331,7 @@ int main(void)
         cmocka_unit_test(a_thread_that_is_ending_keeps_nothing),
         cmocka_unit_test(a_thread_may_end_after_an_arena_that_it_has_memory_of),
         cmocka_unit_test(an_alignment_lasts),
-        cmocka_unit_test(the_first_secret_may_lie_anywhere_on_its_page),
+        cmocka_unit_test(of_many_sizes_each_is_wiped_as_a_whole),
     };
     securemem_set_misuse_handler(tell, NULL);
     return RUN_GROUP(tests);
