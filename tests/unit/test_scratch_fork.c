@@ -200,7 +200,7 @@ static int refuse_alternate(void *argument)
         _exit(0);
     few.rlim_cur = few.rlim_max;
     NEED(setrlimit(RLIMIT_MEMLOCK, &few) == 0);
-    NEED(securemem_scratch_call(look_at_alternate, NULL, 4096) == 0);
+    NEED(securemem_scratch_call(look_at_alternate, NULL, 0) == 0);
     return 0;
 }
 
