@@ -58,18 +58,29 @@ bool view_has(const struct view *view, const char *flag)
     return strstr(view->flags, padded) != NULL;
 }
 
-size_t view_locked_bytes(void)
+/* A line of status, which is in KiB, in bytes. */
+static size_t status_bytes(const char *name)
 {
     FILE *file = open_or_die("/proc/self/status");
     char line[256];
     size_t kb = SIZE_MAX;
     while (fgets(line, sizeof line, file) != NULL)
-        if (sscanf(line, "VmLck: %zu", &kb) == 1)
-            break;
+        if (strncmp(line, name, strlen(name)) == 0)
+            kb = strtoul(line + strlen(name), NULL, 10);
     fclose(file);
     if (kb == SIZE_MAX)
         abort();
     return kb * 1024;
+}
+
+size_t view_locked_bytes(void)
+{
+    return status_bytes("VmLck:");
+}
+
+size_t view_mapped_bytes(void)
+{
+    return status_bytes("VmSize:");
 }
 
 size_t view_mappings(void)

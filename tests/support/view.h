@@ -24,6 +24,7 @@ bool view_at(const void *address, struct view *out);
 bool view_has(const struct view *view, const char *flag);
 
 size_t view_locked_bytes(void); /* VmLck */
+size_t view_mapped_bytes(void); /* VmSize */
 size_t view_mappings(void);     /* lines of maps */
 size_t view_descriptors(void);  /* entries of fd */
 size_t view_page_size(void);

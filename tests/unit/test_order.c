@@ -3,6 +3,7 @@
  * Which of the places that a thread freed is the next: none that an observer of some could
  * name, as often as all others, and in no two arenas in the same order.
  */
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "unit/unit.h"
@@ -44,7 +45,7 @@ static size_t come(struct history *history, const void *place)
 
 static void go(struct history *history, void *place)
 {
-    assert_true(history->count < MOST);
+    NEED(history->count < MOST);
     memmove(history->places + 1, history->places,
             history->count * sizeof *history->places);
     history->places[0] = place;
@@ -55,16 +56,17 @@ static void go(struct history *history, void *place)
 /* An arena of which this thread has freed so many places, more than which it does not keep. */
 static securemem_arena *begin(size_t kind, size_t kept, struct history *history)
 {
-    securemem_arena *arena = arena_of((securemem_arena_options){
+    securemem_arena *arena = securemem_arena_create(&(securemem_arena_options){
         .placement = kinds[kind].placement,
         .guard_kind = SECUREMEM_GUARDS_PROT_NONE,
         .idle = kinds[kind].placement == SECUREMEM_PACKED ? SIZE_MAX
                                                           : kept * view_page_size()});
+    NEED(arena != NULL);
     void *places[MOST];
     history->count = 0;
     for (int round = 0; round < 2; round++) { /* the first makes the cache */
         for (size_t i = 0; i < kept; i++)
-            assert_non_null(places[i] = securemem_arena_alloc(arena, kinds[kind].size));
+            NEED((places[i] = securemem_arena_alloc(arena, kinds[kind].size)) != NULL);
         for (size_t i = 0; i < kept; i++)
             round == 0 ? securemem_free(places[i]) : go(history, places[i]);
     }
@@ -141,6 +143,42 @@ static void no_arena_repeats_what_was_seen_in_another(void **state)
     }
 }
 
+static pthread_barrier_t both_are_there;
+
+struct looking {
+    size_t kind;
+    size_t ranks[RANKS];
+};
+
+static void *look_in_thread(void *argument)
+{
+    struct looking *looking = argument;
+    pthread_barrier_wait(&both_are_there);
+    look(looking->kind, looking->ranks);
+    pthread_barrier_wait(&both_are_there);
+    return NULL;
+}
+
+/* Of two that are there at once neither goes on where another thread has ended. */
+static void no_thread_repeats_what_was_seen_in_another(void **state)
+{
+    (void)state;
+    static struct looking lookings[2];
+    for (size_t kind = 0; kind < COUNT(kinds); kind++) {
+        pthread_t threads[2];
+        pthread_barrier_init(&both_are_there, NULL, 2);
+        for (size_t i = 0; i < 2; i++) {
+            lookings[i].kind = kind;
+            assert_int_equal(
+                pthread_create(&threads[i], NULL, look_in_thread, &lookings[i]), 0);
+        }
+        for (size_t i = 0; i < 2; i++)
+            assert_int_equal(pthread_join(threads[i], NULL), 0);
+        pthread_barrier_destroy(&both_are_there);
+        assert_true(longest_common(lookings[0].ranks, lookings[1].ranks) < RANKS / 4);
+    }
+}
+
 #define CANARY 16 /* bytes behind each of sizes that are multiples of 16 */
 #define OFTEN  64 /* for each place */
 
@@ -180,6 +218,7 @@ int main(void)
         cmocka_unit_test(each_of_those_that_may_be_next_is_it_as_often),
         cmocka_unit_test(the_first_of_an_arena_may_be_anywhere_on_its_page),
         cmocka_unit_test(no_arena_repeats_what_was_seen_in_another),
+        cmocka_unit_test(no_thread_repeats_what_was_seen_in_another),
     };
     return RUN_GROUP(tests);
 }

@@ -199,6 +199,23 @@ static void remaining_counts_whole_pages_or_has_no_end(void **state)
     securemem_arena_destroy(arena);
 }
 
+static int keep_as_many(void *arena)
+{
+    use(arena, 8, 64);
+    NEED(view_locked_bytes() == 8 * page);
+    return 0;
+}
+
+/* What the parent's threads have of that is none of the child's. */
+static void what_may_stay_idle_may_stay_so_in_a_child(void **state)
+{
+    (void)state;
+    securemem_arena *arena = arena_with(0, 8);
+    use(arena, 8, 64);
+    CHILD_PASSES(keep_as_many, arena);
+    securemem_arena_destroy(arena);
+}
+
 static size_t calls;
 
 static void count_call(securemem_arena *arena, size_t remaining, void *user)
@@ -227,6 +244,37 @@ static void what_comes_and_goes_at_the_mark_is_told_of_once(void **state)
     securemem_arena_destroy(arena);
 }
 
+static size_t depth, deepest;
+
+/* Is refused itself, after another arena had a call of its own in it. */
+static void ask_for_more(securemem_arena *arena, size_t remaining, void *other)
+{
+    (void)remaining;
+    depth++;
+    deepest = depth > deepest ? depth : deepest;
+    if (other != NULL && depth < 8) {
+        NEED(securemem_arena_alloc(other, 64) != NULL);
+        NEED(securemem_arena_alloc(arena, 64) == NULL);
+    }
+    depth--;
+}
+
+static void what_is_refused_in_a_call_makes_no_other(void **state)
+{
+    (void)state;
+    securemem_arena_options options = {.guard_kind = SECUREMEM_GUARDS_PROT_NONE,
+                                       .budget = page,
+                                       .low = page,
+                                       .on_low = ask_for_more};
+    securemem_arena *inner = arena_of(options);
+    options.user = inner;
+    securemem_arena *arena = arena_of(options);
+    assert_non_null(securemem_arena_alloc(arena, 64));
+    assert_int_equal(deepest, 2);
+    securemem_arena_destroy(arena);
+    securemem_arena_destroy(inner);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,8 +285,10 @@ int main(void)
         cmocka_unit_test(a_refusal_leaves_what_is_reserved_and_no_mapping),
         cmocka_unit_test(a_trim_ends_a_reservation),
         cmocka_unit_test(what_may_stay_idle_stays_where_a_little_more_is_freed),
+        cmocka_unit_test(what_may_stay_idle_may_stay_so_in_a_child),
         cmocka_unit_test(remaining_counts_whole_pages_or_has_no_end),
         cmocka_unit_test(what_comes_and_goes_at_the_mark_is_told_of_once),
+        cmocka_unit_test(what_is_refused_in_a_call_makes_no_other),
     };
     page = view_page_size();
     return RUN_GROUP(tests);
