@@ -202,7 +202,7 @@ SECUREMEM_API int securemem_arena_trim(securemem_arena *arena);
  * thread may have a page of it for itself: reserve as many; those of an arena of packed
  * secrets that are too large to be packed find nothing reserved. Guarded arenas are not
  * cached by threads meanwhile: each allocation and free takes a lock, and still no system
- * call.
+ * call. Guards that are only preferred, and refused, are missing in what is reserved, too.
  * 0, -EINVAL (not an arena), or why it cannot be had: -ENOMEM, -EPERM, -ENOTSUP, -EAGAIN;
  * the reservation is then as before.
  */

@@ -15,7 +15,8 @@ extern "C" {
 typedef struct securemem_protection_state {
     securemem_policy asked;
     int holds;   /* 1: yes, by the witness below; 0: no */
-    int refused; /* the errno with which the kernel refused it; 0: it did not */
+    int refused; /* the errno with which it was refused, of the set in securemem/error.h;
+                    0: it was not */
 } securemem_protection_state;
 
 /* Who says what holds. */

@@ -44,8 +44,9 @@ static int advise(struct smem_region *region, bool meant, struct advice advice)
     /* A kernel without KSM does not know the advice, and merges nothing: it holds. */
     if (result == 0 || (result == -EINVAL && advice.advice == SMEM_ADVICE_UNMERGEABLE))
         return 0;
+    result = smem_error_kernel(advice.operation, result, region->length);
     if (advice.policy == SECUREMEM_REQUIRED)
-        return smem_error_kernel(advice.operation, result, region->length);
+        return result;
     *advice.refused = -result;
     return 0;
 }

@@ -291,10 +291,11 @@ static int add_idle(securemem_arena *arena, struct smem_region *region)
     return result;
 }
 
-static int add_idle_to_new(securemem_arena *arena, enum smem_region_kind kind)
+static int add_idle_to_new(securemem_arena *arena, enum smem_region_kind kind,
+                           int guards_refused)
 {
     struct smem_region *region;
-    int result = create_region(arena, 1, kind, 0, &region);
+    int result = create_region(arena, 1, kind, guards_refused, &region);
     if (result != 0)
         return result;
     result = add_idle(arena, region);
@@ -307,26 +308,42 @@ static int add_idle_to_new(securemem_arena *arena, enum smem_region_kind kind)
 }
 
 /* A region that can still grow, of one page a slot, is filled; or a new one is made. */
-static int reserve_page(securemem_arena *arena)
+static int reserve_in(securemem_arena *arena, enum smem_region_kind kind,
+                      int guards_refused)
 {
-    enum smem_region_kind kind = arena->options.placement == SECUREMEM_PACKED ? SMEM_RUN
-                                 : arena->options.guards == SECUREMEM_OFF
-                                     ? SMEM_UNGUARDED
-                                     : preferred_kind(arena);
     struct want want = {.pages = 1,
                         .kind = kind == SMEM_GUARD_REGIONS ? SMEM_GUARD_PAGES : kind};
     struct smem_region *region = arena->classes[smem_account_class(kind, 1)];
     while (region != NULL &&
            (!is_wanted(region, &want) || region->live + region->idle == region->capacity))
         region = region->next;
-    if (region != NULL)
-        return add_idle(arena, region);
-    int result = add_idle_to_new(arena, kind);
+    return region != NULL ? add_idle(arena, region)
+                          : add_idle_to_new(arena, kind, guards_refused);
+}
+
+static int reserve_page(securemem_arena *arena)
+{
+    const securemem_arena_options *options = &arena->options;
+    if (options->placement == SECUREMEM_PACKED)
+        return reserve_in(arena, SMEM_RUN, 0);
+    if (options->guards == SECUREMEM_OFF)
+        return reserve_in(arena, SMEM_UNGUARDED, 0);
+    enum smem_region_kind kind = preferred_kind(arena);
+    int result = reserve_in(arena, kind, 0);
     /* As for what is handed out: a kernel may not have guard regions. */
     if (result != 0 && kind == SMEM_GUARD_REGIONS &&
-        arena->options.guard_kind == SECUREMEM_GUARDS_AUTO)
-        result = add_idle_to_new(arena, SMEM_GUARD_PAGES);
+        options->guard_kind == SECUREMEM_GUARDS_AUTO)
+        result = reserve_in(arena, SMEM_GUARD_PAGES, 0);
     return result;
+}
+
+/* The same without guards, where they were refused and are only preferred. */
+static int reserve_without_guards(securemem_arena *arena, int refused)
+{
+    const securemem_arena_options *options = &arena->options;
+    if (options->placement == SECUREMEM_PACKED || options->guards != SECUREMEM_PREFERRED)
+        return refused;
+    return reserve_in(arena, SMEM_UNGUARDED, -refused);
 }
 
 /* Whether so much more is beyond the lock limit. */
@@ -360,6 +377,8 @@ int smem_arena_reserve(securemem_arena *arena, size_t bytes)
         result = reserve_page(arena);
         if (result != 0 && made_room(arena, bytes))
             result = reserve_page(arena);
+        if (result != 0)
+            result = reserve_without_guards(arena, result);
     }
     if (result == 0) {
         arena->reserved_bytes = bytes;

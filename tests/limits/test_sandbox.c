@@ -119,6 +119,50 @@ guard_regions_need_no_call_for_many_and_believe_none_that_pretends(void **state)
     }
 }
 
+/* Where guards of the other kind are not to be had. */
+static int do_without_guards(void *argument)
+{
+    const struct refusal *refusal = argument;
+    refuse(refusal);
+    int expected = refusal->error == EPERM ? EPERM : ENOTSUP;
+    securemem_arena_options options = {.guard_kind = SECUREMEM_GUARDS_REGION};
+    securemem_arena *arena = securemem_arena_create(&options);
+    NEED(arena != NULL && securemem_arena_alloc(arena, SIZE) == NULL);
+    NEED(securemem_last_error()->kernel_code == refusal->error);
+    NEED(view_locked_bytes() == 0);
+
+    options.guards = SECUREMEM_PREFERRED;
+    arena = securemem_arena_create(&options);
+    size_t reserved = 10 * view_page_size();
+    NEED(arena != NULL && securemem_arena_reserve(arena, reserved) == 0);
+    NEED(view_locked_bytes() == reserved);
+    for (int i = 0; i < 20; i++) {
+        unsigned char *secret = securemem_arena_alloc(arena, SIZE);
+        securemem_protection says;
+        NEED(secret != NULL && securemem_protection(secret, &says) == 0);
+        NEED(!says.guards.holds && says.guards.refused == expected);
+        NEED(says.lock.holds && says.no_dump.holds && says.fork_safety.holds);
+        smaps_read();
+        NEED(smaps_at(secret)->locked && smaps_at(secret)->wiped);
+        memset(secret, 1, SIZE);
+        NEED(i >= 10 || view_locked_bytes() == reserved);
+    }
+    NEED(securemem_arena_check(arena) == 0);
+    securemem_arena_destroy(arena);
+    return 0;
+}
+
+static void guards_that_are_preferred_and_refused_are_reported_missing(void **state)
+{
+    (void)state;
+    const int errors[] = {EPERM, EINVAL};
+    for (size_t i = 0; i < 2; i++) {
+        struct refusal refusal = {SYS_madvise, ADVICE_GUARD_INSTALL, errors[i]};
+        if (child_skips(do_without_guards, &refusal))
+            SKIP("this kernel has no seccomp filters");
+    }
+}
+
 /* A filter with a list of known advice refuses the one that tells emulators. */
 static void a_sandbox_that_refuses_unknown_advice_is_no_emulator(void **state)
 {
@@ -219,7 +263,7 @@ static int refuse_wipe_on_fork(void *argument)
     unsigned char *secret = arena == NULL ? NULL : securemem_arena_alloc(arena, SIZE);
     securemem_protection says;
     NEED(secret != NULL && securemem_protection(secret, &says) == 0);
-    NEED(!says.fork_safety.holds && says.fork_safety.refused == refusal->error);
+    NEED(!says.fork_safety.holds && says.fork_safety.refused == expected);
     NEED(says.lock.holds && says.guards.holds && says.no_dump.holds);
     smaps_read();
     NEED(!smaps_at(secret)->wiped && smaps_at(secret)->locked);
@@ -328,6 +372,7 @@ int main(void)
         cmocka_unit_test(without_guard_regions_guards_are_prot_none),
         cmocka_unit_test(
             guard_regions_need_no_call_for_many_and_believe_none_that_pretends),
+        cmocka_unit_test(guards_that_are_preferred_and_refused_are_reported_missing),
         cmocka_unit_test(a_sandbox_that_refuses_unknown_advice_is_no_emulator),
         cmocka_unit_test(refused_locks_are_an_error_that_names_the_sandbox),
         cmocka_unit_test(with_all_lock_calls_refused_a_preferred_lock_is_missing),
